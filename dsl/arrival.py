@@ -53,7 +53,7 @@ def call_facts(
     """The facts of a call; ``to`` is of the To header, ``header`` looks one up, ``login``: name and realm."""
     believed = arrival.believed or ("trusted" if arrival.peer_verified else "none")
     asserted = claimed(header, believed)
-    values = (
+    values: tuple[Any, ...] = (
         arrival.trunk, arrival.tenant, arrival.listener, arrival.source, arrival.transport, method,
         called.user, called.host, called.scheme, caller.user, caller.host, from_display,
         to.user, to.host, call_id, header("User-Agent") or "",
@@ -65,8 +65,8 @@ def call_facts(
         "", "", False, False, registered, nothing_remembered,
     )
     facts = Facts.__new__(Facts)
-    for fill, value in zip(FILL, values, strict=True):
-        fill(facts, value)
+    for index, fill in enumerate(FILL):  # zip takes twice as long, compiled
+        fill(facts, values[index])
     return facts
 # fmt: on
 

@@ -8,7 +8,7 @@ diagnostic at once.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dsl.errors import Diagnostic
 
@@ -27,6 +27,14 @@ class Address(NamedTuple):
             return self.host  # a domain: DNS says where its servers are
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+_new: Final = tuple.__new__
+
+
+def address(host: str, port: int) -> Address:
+    """``Address(host, port)`` for what makes some in each call: a third of the instructions, compiled."""
+    return _new(Address, (host, port))
 
 
 @lru_cache(maxsize=256)

@@ -17,6 +17,7 @@ from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
+from sbc.net.system.log_writer import LogWriter
 from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.space import Space
 from sbc.net.system.store import Store
@@ -36,6 +37,7 @@ class Running(Protocol):
     store: SnapshotStore
     saved: Store
     recorder: Recorder
+    log: LogWriter
     records: RecordWriter
     recordings: Recordings
     exports: Exports

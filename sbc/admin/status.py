@@ -61,6 +61,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...], *, calls: bool = T
         networks=tuple(sbc.media.networks()),
         revocation=tuple(_sources(sbc, snapshot)),
         certificates=certificates,
+        lines_lost=sbc.log.lost,
         records=sbc.records.view(),
         recordings=sbc.recordings.view(),
         exports=tuple(sbc.exports.views()),

@@ -17,6 +17,7 @@ from typing import Final
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
+from sbc.b2bua.in_force import InForce
 from sbc.b2bua.screening import Refusal
 from sbc.b2bua.states import Ending
 from sbc.b2bua.told import emergency_failed
@@ -47,14 +48,14 @@ class Gate:
         self._answers = Bucket(_ANSWERS, 0.0)
 
     def refuses(
-        self, flow: Flow, request: Request, trunk: Trunk | None, at: float, out: list[Command]
-    ) -> bool:
+        self, flow: Flow, request: Request, trunk: Trunk | None, in_force: InForce, at: float,
+        out: list[Command],
+    ) -> bool:  # fmt: skip
         """Whether a request of ``trunk`` is sent away, which has been seen to then."""
         desk = self._desk
-        snapshot = desk.store.current
-        rated = snapshot.rated.get(trunk.trunk) if trunk is not None else None
+        rated = in_force.rated.get(trunk.trunk) if trunk is not None and in_force.rated else None
         strange = trunk is not None and trunk.phones
-        overloaded = desk.load.since is not None or self._full(snapshot)
+        overloaded = desk.load.since is not None or len(desk.transactions) >= in_force.most
         if rated is None and not strange and not overloaded:
             return False
         method = request.method
@@ -65,7 +66,7 @@ class Gate:
         source = source_of(flow.remote.host)
         over = None
         if strange:
-            over = self._challenged(snapshot, flow, method, source, at)
+            over = self._challenged(desk.store.current, flow, method, source, at)
         if over is None and overloaded and method != "OPTIONS" and not request.to_tag:
             answered = self._answers.fill(_ANSWERS, at)
             if answered:
@@ -79,9 +80,6 @@ class Gate:
         if over.answered or flow.reliable:
             out.append(refuse_stateless(flow, request, over.wait))
         return True
-
-    def _full(self, snapshot: Snapshot) -> bool:
-        return len(self._desk.transactions) >= snapshot.settings.overload.transactions
 
     def _challenged(self, snapshot: Snapshot, flow: Flow, method: str, source: str, at: float) -> Over | None:
         """Whether an address has had too much answered without a password."""

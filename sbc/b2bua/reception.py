@@ -16,6 +16,7 @@ from sbc.b2bua.customers import told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import Gate, call_over_cap
 from sbc.b2bua.in_dialog import InDialog
+from sbc.b2bua.in_force import InForce
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror
@@ -57,7 +58,7 @@ _OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
 class Reception:
     """One for the engine."""
 
-    __slots__ = ("_calls", "_desk", "gate", "in_dialog", "phones", "registering")
+    __slots__ = ("_calls", "_desk", "_in_force", "gate", "in_dialog", "phones", "registering")
 
     def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
         self.gate = Gate(desk)
@@ -66,6 +67,7 @@ class Reception:
         self.in_dialog = InDialog(desk, calls, self.phones)
         self._desk = desk
         self._calls = calls
+        self._in_force = InForce(desk.store.current)
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
@@ -83,13 +85,15 @@ class Reception:
         self, flow: Flow, request: Request, at: float, out: list[Command]
     ) -> tuple[str | None, bool]:
         """Take it in; whose it is, None where it was known before, and whether it is to hear nothing."""
-        snapshot = self._desk.store.current
-        own = snapshot.trunks.get(flow.trunk or "")
-        if own is None or not snapshot.discerning:
+        snapshot, in_force = self._desk.store.current, self._in_force
+        if in_force.of() is not snapshot:
+            in_force = self._in_force = InForce(snapshot)
+        own = in_force.trunks.get(flow.trunk or "")
+        if own is None or not in_force.discerning:
             whose = Whose(own, None, "")
         else:
             whose = whose_is(self._desk, self.in_dialog, snapshot, own, flow, request, at)
-        if snapshot.acl.rules and not whose.urgency:
+        if in_force.barring and not whose.urgency:
             whose.rule = ruling(snapshot, flow, whose.trunk, request, self._desk.date(at))
             if whose.rule is not None and whose.rule.silent:
                 bars(self._desk, flow, request, whose.trunk, whose.rule, at, out)
@@ -98,7 +102,7 @@ class Reception:
             if self.phones.turns_away(flow, request, at, out):
                 return whose.name, True
         within, trunk = whose.urgency == WITHIN, whose.trunk
-        if not within and self.gate.refuses(flow, request, trunk, at, out):
+        if not within and self.gate.refuses(flow, request, trunk, in_force, at, out):
             return whose.name, True
         # Who has proved nothing is not told 100 over UDP: it repeats its INVITE until it hears a challenge.
         trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to_tag)
@@ -147,9 +151,8 @@ class Reception:
         if refusal is None and request.method in _OFFERING and request.body and not request.is_sdp:
             parts = read_body(request).parts
             if parts:
-                self._tell_of_parts(
-                    trunk, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
-                )
+                left = lost(parts, media_types(trunk.bodies if trunk else ()))
+                self._tell_of_parts(trunk, request, left, out)
         if refusal is not None:
             self.phones.turn_away(server, refusal, at, out)
         elif request.method == "CANCEL":

@@ -21,8 +21,8 @@ from sbc.b2bua.leg import Leg, between, format_target
 from sbc.b2bua.uri_params import Side, params_after, placed, telephone
 from sbc.base import Address, PeerError
 from sbc.policy.diversions import converted, with_redirect
-from sbc.policy.headers import pass_headers
-from sbc.policy.identity import Boundary, Party, ours, taken, told
+from sbc.policy.headers import PASSING, pass_headers
+from sbc.policy.identity import SAYING_WHO, Boundary, Party, ours, taken, told
 from sbc.policy.privacy import (
     ANONYMOUS,
     ANONYMOUS_DISPLAY,
@@ -53,6 +53,7 @@ CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 EXTENSIONS: Final = ("100rel", "timer")
 #: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488, RFC 4538).
 OF_TRANSFERS: Final = ("replaces", "norefersub", "tdialog")
+_OF_TRANSFERS: Final = ", ".join(OF_TRANSFERS)
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
@@ -60,10 +61,18 @@ MAX_CARRIED: Final = 8192
 _ANONYMOUS: Final = {
     "from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY, "from.scheme": "",
 }  # fmt: skip
+# User, host, type and scheme of each side, as ``SetPart`` names them.
+_PARTS_OF: Final[dict[Side, tuple[str, str, str, str]]] = {
+    "from": ("from.user", "from.host", "from.type", "from.scheme"),
+    "to": ("to.user", "to.host", "to.type", "to.scheme"),
+}
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
 # How a number begins, also one of a service (*21#), as a URI writes it.
 _DIALLED: Final = (*"+0123456789*", "%23")
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
+
+# Most messages have none of these: one look spares reading their names one by one.
+_CROSSING: Final = PASSING | SAYING_WHO
 
 
 def quote_display(display: str) -> str:
@@ -101,6 +110,8 @@ def parts_after(request: Request, edits: Iterable[Edit]) -> dict[str, str]:
 def _crossing(message: Message, boundary: Boundary, party: Party) -> list[tuple[str, str]]:
     """The headers of a message that may leave its leg, with who its sender is, where that is believed."""
     headers, believed = message.headers, boundary.believed
+    if _CROSSING.isdisjoint(headers.first):
+        return []
     within = boundary.told == "trusted"
     fields = pass_headers(headers.fields, believed == "trusted", within, boundary.masked)
     return fields + taken(headers, believed, party)
@@ -170,11 +181,11 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
     ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
     """
     transfers = leg is not None and name == "Supported" and leg.standing.transfers != "refuse"
-    own = OF_TRANSFERS if transfers else ()
-    if name.lower() not in message.headers.first:
-        return ", ".join(own)
+    own = _OF_TRANSFERS if transfers else ""
+    if name not in message.headers:
+        return own
     tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
-    return ", ".join([*tags, *own])
+    return joined(", ".join(tags), own)
 
 
 def joined(tags: str, more: str) -> str:
@@ -209,16 +220,17 @@ def _side(
     scheme: str, parts: dict[str, str], side: Side, edits: tuple[Edit, ...], place: str
 ) -> tuple[str, str]:
     """User and URI of one side as the rules leave them; it is at ``place`` unless they have set a host."""
-    user, host, params = escape_user(parts[f"{side}.user"]), parts[f"{side}.host"], ""
+    user_part, host_part, type_part, scheme_part = _PARTS_OF[side]
+    user, host, params = escape_user(parts[user_part]), parts[host_part], ""
     if edits:
-        user, params = placed(parts[f"{side}.user"], params_after(edits, side))
-        number = telephone(parts.get(f"{side}.scheme", ""), user, params)
+        user, params = placed(parts[user_part], params_after(edits, side))
+        number = telephone(parts.get(scheme_part, ""), user, params)
         if number:
             return user, number
     if host:
         place = _host(host) or place
     # The user is a telephone number, where it can be one (RFC 3261 19.1.6).
-    phone = ";user=phone" if parts[f"{side}.type"] == "phone" and user.startswith(_DIALLED) else ""
+    phone = ";user=phone" if parts[type_part] == "phone" and user.startswith(_DIALLED) else ""
     return user, f"{scheme}:{user}{'@' if user else ''}{place}{phone}{params}"
 
 
@@ -386,7 +398,7 @@ def carried(message: Message, near: Leg | None, far: Leg) -> list[tuple[str, str
     # Who answers is the called one; what a re-INVITE or UPDATE asserts is of who sends it (RFC 5876 4).
     party: Party = "calling" if far.side == "b" else "called"
     fields = told(_crossing(message, boundary, party), boundary, party, message.is_request)
-    return fields if octets(fields) <= MAX_CARRIED else []
+    return fields if not fields or octets(fields) <= MAX_CARRIED else []
 
 
 def reasons(message: Message) -> Fields:

@@ -42,16 +42,25 @@ def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> 
 
 
 def _run(options: argparse.Namespace) -> int:
-    from gevent import monkey
-
-    # Hooks may sleep or fetch with ordinary libraries: under gevent that must not stop the others.
-    monkey.patch_all()
+    _patch()
     from sbc.net.tls.settings import configure_openssl
 
     configure_openssl()
     from sbc.app import Portcullis
 
     return Portcullis(options.config, options.log).run()
+
+
+def _patch() -> None:
+    """Under gevent, hooks that sleep or fetch with ordinary libraries must not stop the others."""
+    from gevent import events, monkey
+
+    # Each of its 25 steps is announced to plug-ins, for which it would look through all installed packages.
+    announced, events.notify_and_call_entry_points = events.notify_and_call_entry_points, events.notify
+    try:
+        monkey.patch_all()
+    finally:
+        events.notify_and_call_entry_points = announced
 
 
 def _reload(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ goes on octet for octet: which versions and rates two machines agree on is their
 
 from __future__ import annotations
 
-from sbc.base import Address
+from sbc.base import address
 from sbc.media.codecs import FAX
 from sbc.media.errors import StreamRefused
 from sbc.media.policy import MediaPolicy
@@ -29,7 +29,7 @@ def terms(media: Media, policy: MediaPolicy) -> Terms:
     """Return the terms of one leg: it has no keys, and no port but the one."""
     host, signalling = media.host, policy.signalling_host
     hosts = tuple(dict.fromkeys([each for each in (host, signalling) if each]))
-    remote = None if host is None else Address(host, media.port)
+    remote = None if host is None else address(host, media.port)
     return Terms(remote, None, True, media.proto, None, None, hosts, policy.asymmetric)
 
 

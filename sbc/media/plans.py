@@ -132,7 +132,8 @@ def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:
 
 def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:
     """Let both legs of each stream have what an answer from ``side`` has settled."""
-    for index, (plan, media, terms) in enumerate(zip(offer.plans, answer, settled, strict=True)):
+    for index, plan in enumerate(offer.plans):
+        media, terms = answer[index], settled[index]
         stream, before = plan.stream, offer.spoken(index)
         stream.kind, stream.answered = plan.media.kind, media
         far, near = stream.ends[side], stream.ends[offer.side]

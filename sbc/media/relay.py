@@ -115,7 +115,7 @@ class Port:
 
     def shun(self, sources: Iterable[Source], until: float) -> None:
         """Do not latch ``sources`` before ``until`` unless the SDP names them: they were a former call's."""
-        self.former = dict.fromkeys(sources, (None, until))
+        self.former = {each: (None, until) for each in sources}
 
     def latch(self, source: Source, now: float) -> None:
         """Take ``source`` as the peer: on a plain leg accept only from there, and send to there."""
@@ -132,7 +132,8 @@ class Port:
         former = self.former or {}
         for each in (named, self.source):
             if each is not None:
-                former.pop(each, None)
+                if each in former:
+                    del former[each]  # for it is the newest now
                 former[each] = named, inf
         while len(former) > _FORMER:
             del former[next(iter(former))]

@@ -146,7 +146,8 @@ class MediaSession:
         if not address:
             policy = offer.ours
             address = self._networks.towards(policy.network, policy.signalling_host).address
-        for plan, media in zip(offer.plans, description.media, strict=True):
+        for index, plan in enumerate(offer.plans):
+            media = description.media[index]
             terms = self._answered_terms(plan, media, offer.theirs, plan.stream.ends[side])
             settled.append(terms)
             near = plan.stream.ends[offer.side]
@@ -154,8 +155,7 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-            offered, answered = (plan.terms is not None, plan.media), (media.port > 0, media)
-            for used, each in (offered, answered):
+            for used, each in ((plan.terms is not None, plan.media), (media.port > 0, media)):
                 moving = moving or used
                 held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
@@ -384,7 +384,7 @@ class MediaSession:
         except MediaRefused:
             if media.lines.rtcp is not None:
                 raise
-            return terms._replace(rtcp=None)
+            return terms.without_rtcp()
         return terms
 
     def _check(self, remote: Address | None) -> None:

@@ -30,9 +30,9 @@ encrypted, and it is not ours to disappoint it in the clear.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from sbc.base import Address, PeerError
+from sbc.base import Address, PeerError, address
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Place
@@ -49,21 +49,33 @@ PROFILES: Final = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
 _FORMER_KEYS = 8
 
 
-class Terms(NamedTuple):
-    """One leg's side of an agreed stream; ``theirs`` and ``ours`` are None on a plain leg.
+class Terms:
+    """One leg's side of an agreed stream, never changed; ``theirs`` and ``ours`` are None on a plain leg.
 
     ``remote`` is where RTP is sent to until the leg is latched, None on hold by a null address;
     ``hosts`` may send where nothing authenticates; an ``asymmetric`` peer receives there and only there.
     """
 
-    remote: Address | None
-    rtcp: Address | None
-    mux: bool
-    profile: str
-    theirs: CryptoLine | None
-    ours: CryptoLine | None
-    hosts: tuple[str, ...]
-    asymmetric: bool = False
+    __slots__ = ("asymmetric", "hosts", "mux", "ours", "profile", "remote", "rtcp", "theirs")
+
+    def __init__(
+        self, remote: Address | None, rtcp: Address | None, mux: bool, profile: str,
+        theirs: CryptoLine | None, ours: CryptoLine | None, hosts: tuple[str, ...], asymmetric: bool = False,
+    ) -> None:  # fmt: skip
+        self.remote: Final = remote
+        self.rtcp: Final = rtcp
+        self.mux: Final = mux
+        self.profile: Final = profile
+        self.theirs: Final = theirs
+        self.ours: Final = ours
+        self.hosts: Final = hosts
+        self.asymmetric: Final = asymmetric
+
+    def without_rtcp(self) -> Terms:
+        """The same, but that the peer is sent no RTCP."""
+        return Terms(
+            self.remote, None, self.mux, self.profile, self.theirs, self.ours, self.hosts, self.asymmetric
+        )
 
 
 class Endpoint:
@@ -172,7 +184,7 @@ class Endpoint:
             leg.lost,
             leg.refused.copy() if leg.refused else {},
             terms.theirs.suite if terms and terms.theirs else "",
-            Address(remote[0], remote[1]) if remote else None,
+            address(remote[0], remote[1]) if remote else None,
         )
 
 
@@ -297,7 +309,7 @@ def _terms(
     if not media.lines.rtp:  # RFC 3550 5.1
         raise PeerError("SDP has an RTP payload type that is not a number below 128")
     host, signalling = media.host, policy.signalling_host
-    remote = None if host is None else Address(host, media.port)
+    remote = None if host is None else address(host, media.port)
     hosts: tuple[str, ...] = () if host is None else (host,)
     if signalling and signalling != host:
         hosts = (*hosts, signalling)
@@ -306,7 +318,7 @@ def _terms(
     if media.lines.rtcp is not None:
         rtcp = _rtcp_address(media.lines.rtcp, host)
     else:
-        rtcp = None if host is None else Address(host, min(media.port + 1, 65535))
+        rtcp = None if host is None else address(host, min(media.port + 1, 65535))
     return Terms(remote, rtcp, mux, media.proto, theirs, ours, hosts, policy.asymmetric)
 
 

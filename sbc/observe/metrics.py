@@ -135,6 +135,8 @@ def _totals(status: StatusView) -> Iterator[str]:
     records = status.records
     yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
     yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
+    lost = status.lines_lost
+    yield from _one("sbc_journal_lines_lost_total", "counter", "Lines that the journal does not have.", lost)
     yield from _exports(status)
     kept = status.recordings
     yield from _one("sbc_recordings", "gauge", "Calls that are being recorded.", kept.running)

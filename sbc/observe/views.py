@@ -445,6 +445,7 @@ class StatusView:
     networks: tuple[NetworkView, ...] = ()
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
+    lines_lost: int = 0
     records: RecordsView = field(default_factory=RecordsView)
     recordings: RecordingsView = field(default_factory=RecordingsView)
     exports: tuple[ExportView, ...] = ()

@@ -112,6 +112,9 @@ _TABLES: Final = {
     for masked in (False, True)
 }
 
+#: Every name that may pass, canonical.
+PASSING: Final = frozenset(name for table in _TABLES.values() for name in table)
+
 
 def pass_headers(fields: list[Field], believed: bool, told: bool, masked: bool) -> list[Field]:
     """The fields of a message of one leg that may be written on the other, in their order.

@@ -42,6 +42,8 @@ Party = Literal["calling", "called"]
 _ASSERTED: Final = ASSERTED.lower()
 _PREFERRED: Final = PREFERRED.lower()
 _REMOTE_PARTY: Final = REMOTE_PARTY.lower()
+#: The headers that say who a user is, canonical.
+SAYING_WHO: Final = frozenset((_ASSERTED, _PREFERRED, _REMOTE_PARTY))
 #: Who asks for one of these does not want to be known by a number that its network vouches for.
 _WITHHOLDING: Final = frozenset(("id", "user", "header"))
 

@@ -141,8 +141,15 @@ def split_commas(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
+# Nearly every Content-Length, Max-Forwards and CSeq: found four times as fast as read.
+_SMALL: Final = {str(number): number for number in range(1000)}
+
+
 def decimal(text: str) -> int | None:
     """The number that ``text`` writes in ASCII digits; None if it is none or above 9,999,999,999."""
+    small = _SMALL.get(text)
+    if small is not None:
+        return small
     if not (text.isdigit() and text.isascii()):
         return None
     if len(text) > 10:

@@ -98,8 +98,10 @@ class CSeq:
 
 def parse_cseq(text: str) -> CSeq:
     """Read a CSeq value; raises ParseError if it is malformed or 2**31 and more."""
-    digits, _, method = text.replace("\t", " ").partition(" ")
-    method = method.lstrip(" ")
+    digits, _, method = text.partition(" ")
+    if "\t" in text or method.startswith(" "):
+        digits, _, method = text.replace("\t", " ").partition(" ")
+        method = method.lstrip(" ")
     number = decimal(digits)
     if number is None or number >= 1 << 31 or not (method in KNOWN_METHODS or is_token(method)):
         raise ParseError("malformed CSeq")
@@ -163,12 +165,19 @@ class Via:
 
 def parse_via(text: str) -> Via:
     """Read one Via value; raises ParseError."""
-    place, found, rest = text.partition(";branch=")
-    branch, more, tail = rest.partition(";")
-    if not found or len(text) > LONGEST_KEPT or '"' in text or not is_token(branch):
-        return _parse_via(text)
     # All but the branch is the same in every message of a peer.
-    via = _recent_via(f"{place};branch{more}{tail}")
+    place, found, branch = text.partition(";branch=")
+    if not found or len(text) > LONGEST_KEPT or '"' in text:
+        return _parse_via(text)
+    if ";" not in branch:  # it is the last, as most write it
+        via = _recent_via(place)
+        if is_token(branch) and find_param(via.params, "branch") is None:
+            return Via(via.transport, via.host, via.port, via.params + (("branch", branch),))
+        return _parse_via(text)
+    branch, _, tail = branch.partition(";")
+    if not is_token(branch):
+        return _parse_via(text)
+    via = _recent_via(f"{place};branch;{tail}")
     params = tuple([(name, branch if name == "branch" else value) for name, value in via.params])
     return Via(via.transport, via.host, via.port, params)
 

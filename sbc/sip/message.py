@@ -37,6 +37,9 @@ REASONS: Final = {
     607: "Unwanted", 608: "Rejected",
 }  # fmt: skip
 
+# What a response repeats of its request beside Via: names, and what they are found by.
+_ECHOED: Final = (("From", "from"), ("To", "to"), ("Call-ID", "call-id"), ("CSeq", "cseq"))
+
 
 def _required(headers: Headers, key: str) -> str:
     value = headers.first.get(key)
@@ -230,20 +233,21 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
     source = request.headers
     first = source.first
     fields = [("Via", value) for value in source.get_all("via")]
-    if "from" in first:
-        fields.append(("From", first["from"]))
-    if "to" in first:
-        tagged = not to_tag or status == 100 or not _lacks_tag(request)
-        fields.append(("To", first["to"] if tagged else f"{first['to']};tag={to_tag}"))
-    if "call-id" in first:
-        fields.append(("Call-ID", first["call-id"]))
-    if "cseq" in first:
-        fields.append(("CSeq", first["cseq"]))
+    echoed = {"via": fields[0][1]} if fields else {}
+    for name, key in _ECHOED:
+        value = first.get(key)
+        if value is None:
+            continue
+        if key == "to" and to_tag and status != 100 and _lacks_tag(request):
+            value = f"{value};tag={to_tag}"
+        fields.append((name, value))
+        echoed[key] = value
+    headers = Headers(fields, echoed)
     if status == 100 and "timestamp" in first:
-        fields.append(("Timestamp", first["timestamp"]))
+        headers.add("Timestamp", first["timestamp"])
     if 100 < status < 300 and "record-route" in first:
-        fields += [("Record-Route", value) for value in source.get_all("record-route")]
-    return Response(status, reason or REASONS.get(status, "Unknown"), Headers(fields))
+        headers.extend([("Record-Route", value) for value in source.get_all("record-route")])
+    return Response(status, reason or REASONS.get(status, "Unknown"), headers)
 
 
 def _lacks_tag(request: Request) -> bool:

@@ -97,7 +97,8 @@ def parse_message(data: bytes) -> Message:
 
 def parse_head(head: bytes) -> Message:
     """Read a start line and header fields, each with its CRLF; the body is empty. Raises ParseError."""
-    return read_start(*read_fields(head))
+    line, headers = read_fields(head)
+    return read_start(line, headers)
 
 
 def read_fields(head: bytes) -> tuple[str, Headers]:

@@ -69,7 +69,7 @@ def test_a_reader_that_stalls_stops_nobody_else(
     told = b""
     while b"lines dropped" not in told:
         told += gevent.get_hub().threadpool.apply(os.read, (pipe[0], 65536))
-    assert b"[log] 7 lines dropped" in told
+    assert b"[log] 7 lines dropped" in told and writer.lost == 7
 
 
 def test_a_log_that_cannot_be_written_is_counted(pipe: tuple[int, int]) -> None:
@@ -103,6 +103,7 @@ def test_a_full_disk_tears_no_line_that_comes_after(tmp_path: Path) -> None:
             *_, broken, again, told, last = path.read_text().splitlines()
             assert (broken, again, last) == (torn.decode(), "written again", "and again")
             assert told.startswith(f"[log] {101 - count} lines dropped") and writer.dropped == 0
+            assert writer.lost == 101 - count, "which is counted for good"
 
 
 def test_what_comes_during_a_write_waits_for_the_next_bunch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def call_and_hang_up(running: Attacked) -> str:
 
 
 def traced(running: Attacked, *options: str) -> tuple[Outcome, str]:
-    """What a trace shows that begins before a call and ends some moments after it; the call's name."""
+    """What a trace shows that begins before a call and ends well after it; the name of the call."""
     before = len(running.lines("[operator]", count=0, event="begun"))
     shown = gevent.spawn(sbc, running.directory, "trace", *options, seconds=60)
     running.lines("[operator]", count=before + 1, event="begun")
@@ -48,7 +48,7 @@ def traced(running: Attacked, *options: str) -> tuple[Outcome, str]:
 
 
 def test_a_call_is_a_ladder_with_its_rule_and_what_tls_proved_and_no_key(running: Attacked) -> None:
-    outcome, name = traced(running, "--for", "3s", "--whole")
+    outcome, name = traced(running, "--for", "8s", "--whole")
     lines = outcome.out.splitlines()
     said = [line[13:] for line in lines if re.match(r"\d\d:\d\d:\d\d\.\d{3} ", line)]
     ends = [line for line in said if line.startswith("|") and line.endswith(name)]
@@ -64,7 +64,7 @@ def test_a_call_is_a_ladder_with_its_rule_and_what_tls_proved_and_no_key(running
         )
     keys = re.findall(r"inline:(\S+)", outcome.out)
     assert len(keys) >= 4 and all(re.fullmatch(r"x{30,}=*(\|.*)?", each) for each in keys)
-    assert lines[-1].strip() == "3 s are over" and not re.search(r"[^\x20-\x7e\n]", outcome.out)
+    assert lines[-1].strip() == "8 s are over" and not re.search(r"[^\x20-\x7e\n]", outcome.out)
 
 
 def test_what_has_happened_is_shown_afterwards_by_its_name_or_a_call_id(running: Attacked) -> None:
@@ -94,8 +94,8 @@ def test_a_live_call_is_followed_to_its_end(running: Attacked) -> None:
 
 def test_a_file_is_the_readers_alone_and_none_is_overwritten(running: Attacked, tmp_path: Path) -> None:
     file = tmp_path / "call.pcapng"
-    outcome, _ = traced(running, "--for", "2s", "-w", str(file))
-    found = re.match(r"(\d+) messages are in \S+call.pcapng; 2 s are over\n", outcome.out)
+    outcome, _ = traced(running, "--for", "8s", "-w", str(file))
+    found = re.match(r"(\d+) messages are in \S+call.pcapng; 8 s are over\n", outcome.out)
     assert found and int(found[1]) >= 12
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     data = file.read_bytes()

@@ -77,6 +77,18 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"sbc_call_records_lost_total": "0x14 2x16"},
         {"sbc_call_records_lost_total": "2x30"},
     ),
+    "PortcullisJournalLoses": (
+        {"sbc_journal_lines_lost_total": "0x14 9x16"},
+        {"sbc_journal_lines_lost_total": "9x30"},
+    ),
+    "PortcullisCollectorDown": (
+        {'sbc_collector_up{collector="hep"}': "0x30"},
+        {'sbc_collector_up{collector="hep"}': "1x16 0 1x13"},
+    ),
+    "PortcullisCollectorMisses": (
+        {'sbc_collector_dropped_total{collector="hep"}': "0x14 9x16"},
+        {'sbc_collector_dropped_total{collector="hep"}': "9x30"},
+    ),
     "PortcullisRecordingsFail": (
         {"sbc_recordings_failed_total": "0x14 1x16"},
         {"sbc_recordings_failed_total": "1x30"},

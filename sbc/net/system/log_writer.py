@@ -29,10 +29,10 @@ class LogWriter:
     """A callable that takes lines; where the reader of the log stalls, lines are dropped and counted.
 
     ``to`` is a descriptor, or the path of a file; OSError where that cannot be opened. ``told`` is the line
-    about so many that were dropped.
+    about so many that were ``dropped`` since the last such line; ``lost`` are all of them.
     """
 
-    __slots__ = ("_fd", "_lines", "_path", "_thread", "_torn", "_writer", "dropped", "told")
+    __slots__ = ("_fd", "_lines", "_path", "_thread", "_torn", "_writer", "dropped", "lost", "told")
 
     def __init__(self, to: int | Path) -> None:
         self._path = to if isinstance(to, Path) else None
@@ -41,13 +41,14 @@ class LogWriter:
         self._writer: gevent.Greenlet | None = None
         self._thread: ThreadPool | None = None
         self._torn = False  # what was written last is the beginning of a line
-        self.dropped = 0
+        self.dropped = self.lost = 0
         self.told: Callable[[int], str] = lambda count: f"[log] {count} lines dropped: {DROPPED}"
 
     def __call__(self, line: str) -> None:
         """Take one line, without its newline."""
         if len(self._lines) >= MAX_WAITING:
             self.dropped += 1
+            self.lost += 1
             return
         self._lines.append(line)
         if self._writer is None:
@@ -92,7 +93,9 @@ class LogWriter:
     def _failed(self, lines: list[str], written: bytes, dropped: int) -> None:
         """Count what is lost; of a line that is torn the rest is given up, and the next one begins anew."""
         whole = written.count(b"\n") - (self._torn and bool(written))
-        self.dropped += len(lines) - whole - bool(dropped) + dropped
+        lost = len(lines) - whole - bool(dropped)
+        self.lost += lost
+        self.dropped += lost + dropped
         if written:
             self._torn = not written.endswith(b"\n")
 

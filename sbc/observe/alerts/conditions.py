@@ -98,6 +98,13 @@ class Lookout:
             risen("records-lost", status.records.lost), risen("recordings-failed", status.recordings.failed)
         )  # fmt: skip
         yield from _losses(status, lost, failed, time)
+        lines = risen("journal-lost", status.lines_lost)
+        if lines:
+            yield Condition(
+                "journal-lost", "warning", f"{lines} lines of the journal are lost", f"within {time}",
+                "make room on its disk, or see why nobody reads it",
+                f"no line of the journal was lost for {time}",
+            )  # fmt: skip
         events = dict(status.counters.events)
         for event, urgency, title, remedy in _EVENTS:
             rise = risen(event, events.get(event, 0))

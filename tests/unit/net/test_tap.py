@@ -71,8 +71,8 @@ def test_a_call_is_told_in_its_order_with_both_legs_under_one_name() -> None:
         (False, "office", "ACK"),
         (True, "carrier", "ACK"),
         (False, "office", "BYE"),
-        (True, "office", "200"),
         (True, "carrier", "BYE"),
+        (True, "office", "200"),
     ]
     (call,) = {each.call for each in listener.messages}
     assert call and {(each.trunk, each.side) for each in listener.messages} == {

@@ -125,6 +125,7 @@ RISES: list[tuple[Any, str, Urgency]] = [
     (lambda n: {"blocklist": BlocklistView(3, 2 * n)}, "blocklist", "warning"),
     (lambda n: {"records": RecordsView(0, n)}, "records-lost", "urgent"),
     (lambda n: {"recordings": RecordingsView(failed=n)}, "recordings-failed", "urgent"),
+    (lambda n: {"lines_lost": n}, "journal-lost", "warning"),
     (lambda n: {"counters": CountersView(events=(("emergency-failed", n),))}, "emergency-failed", "urgent"),
     (lambda n: {"counters": CountersView(events=(("internal-error", n),))}, "internal-error", "warning"),
     (lambda n: {"counters": CountersView(events=(("fraud-full", n),))}, "fraud-full", "urgent"),

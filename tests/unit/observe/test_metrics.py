@@ -81,6 +81,7 @@ def test_figures_are_the_pictures() -> None:
 
 def test_records_that_wait_and_that_are_lost() -> None:
     text = exposition(picture(records=RecordsView(5, 2, "No space left on device")))
+    assert "\nsbc_journal_lines_lost_total 7\n" in exposition(picture(lines_lost=7))
     assert "\nsbc_call_records_waiting 5\n" in text and "\nsbc_call_records_lost_total 2\n" in text
 
 
