@@ -29,13 +29,14 @@ from sbc.base import Address
 from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports, write_configuration
 from sbc.demo.link import Link
-from sbc.demo.process import OWN_TREE, START_LIMIT
+from sbc.demo.process import OWN_TREE
 from sbc.demo.tls import Credentials, Refused
 from sbc.demo.voice import VoiceSettings
 from sbc.sip.message import Request
 
 ENTERED = "entered.json"
 SETTLED = 1.0  # seconds in which what belongs to a step is over
+PATIENCE = 120.0  # seconds to start and to end: whoever is watched takes its time
 # What works for a subject begins in one of these functions: accepting, serving a connection, ending a turn,
 # a look at the media sockets. It is over with what the last of them did.
 ROADS = {
@@ -73,7 +74,7 @@ def measure() -> dict[str, list[tuple[str, str]]]:
             spans = _exercise(directory, ports)
         finally:
             sbc.terminate()
-            sbc.wait(START_LIMIT)
+            sbc.wait(PATIENCE)
         noted = json.loads((directory / ENTERED).read_text())
     return {
         subject: _of(noted, roots, *span) for (subject, roots), span in zip(ROADS.items(), spans, strict=True)
@@ -99,14 +100,14 @@ def _exercise(directory: Path, ports: LabPorts) -> list[tuple[float, float]]:
         link = _dial(office, ports)
         gevent.sleep(SETTLED)
         spans = [(begun, time.monotonic())]
-        office.call(link, f"sip:+12125550100@{SBC_NAME}").wait_up(START_LIMIT)  # the carrier's flow is up
+        office.call(link, f"sip:+12125550100@{SBC_NAME}").wait_up(PATIENCE)  # the carrier's flow is up
         carrier.incoming.get().hang_up()
         gevent.sleep(SETTLED)
         begun = time.monotonic()
         call = office.call(link, f"sip:+12125550100@{SBC_NAME}")
         answered = carrier.incoming.get()
         spans.append((begun, _arrival(carrier)))
-        call.wait_up(START_LIMIT)
+        call.wait_up(PATIENCE)
         gevent.sleep(SETTLED)
         begun = time.monotonic()
         spans.append((begun, begun + 0.1))  # a few packets each way
@@ -136,7 +137,7 @@ def _agent(directory: Path, name: str) -> Agent:
 
 
 def _dial(agent: Agent, ports: LabPorts) -> Link:
-    deadline = time.monotonic() + START_LIMIT
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return agent.dial(Address(HOST, ports.sips), SBC_NAME)

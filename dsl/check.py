@@ -7,19 +7,15 @@ a rule that silently never matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
-
 from dsl import syntax
-from dsl.facts import FACTS, Fact
+from dsl.check_values import ValueChecker
+from dsl.facts import FACTS
 from dsl.functions import FUNCTIONS
-from dsl.names import Names, suggest
-from dsl.never import never_matches
+from dsl.names import suggest
 from dsl.ownership import read_refusal
-from dsl.parse import Problem
-from dsl.patterns import Pattern, PatternError, compiled
+from dsl.patterns import PatternError
 from dsl.scope import GROUP, LIST, TABLE
-from dsl.table import DATE, KEY, PREFIX, Table
+from dsl.table import DATE, KEY, PREFIX
 
 _NAMED = {
     LIST: "a list stands after in, starts with or ends with",
@@ -42,7 +38,7 @@ _KINDS = {
 ORDERED = ("number", "clock", "day", "date")
 
 
-class Checker(Names):
+class Checker(ValueChecker):
     """Checks the types of a when, and that each name in it stands for something."""
 
     def condition(self, node: syntax.Node) -> None:
@@ -71,7 +67,7 @@ class Checker(Names):
             case syntax.Truth():
                 return "truth"
             case syntax.Clock() | syntax.Day() | syntax.Date():
-                return self._moment(node)
+                return self.moment(node)
             case syntax.Lookup():
                 return self.lookup(node)
             case syntax.FactRef():
@@ -101,7 +97,7 @@ class Checker(Names):
                 self._compare(node)
             case syntax.Matches():
                 self._searchable(node.left, "matches")
-                self._fits(node.left, node.regex, self.pattern(node.regex))
+                self.fits(node.left, node.regex, self.pattern(node.regex))
             case syntax.Affix():
                 self._searchable(node.left, "starts with" if node.starts else "ends with")
                 for option in node.options:
@@ -120,28 +116,6 @@ class Checker(Names):
         hint = f'write "{node.value}"' if isinstance(node, syntax.Number) else ""
         self.report(node, f"this is {_KINDS[kind]}; text is needed here", hint)
 
-    def pattern(self, node: syntax.Regex) -> Pattern | None:
-        """Compile a pattern; None when it was reported."""
-        try:
-            pattern = compiled(node.source)
-        except PatternError as error:
-            hint = "patterns are RE2's, which run in linear time: no backreferences, no look-around"
-            self.report(node, f"this pattern cannot be used: {error}", hint)
-            return None
-        if never_matches(node.source):
-            hint = "^ is the beginning and $ the end of the text"
-            self.problems.append(Problem(node.start, "this pattern never matches", hint, "warning"))
-        return pattern
-
-    def _moment(self, node: syntax.Clock | syntax.Day | syntax.Date) -> str | None:
-        if node.value >= 0:
-            return type(node).__name__.lower()
-        if isinstance(node, syntax.Clock):
-            self.report(node, "no clock shows this time", "from 00:00 to 23:59")
-        else:
-            self.report(node, "no calendar has this date", "year, month, day: 2026-12-24")
-        return None
-
     def lookup(self, node: syntax.Lookup) -> str | None:
         """Check a look-up in a table; its value is text."""
         before = len(self.problems)
@@ -159,25 +133,8 @@ class Checker(Names):
         elif table is not None and table.kind != PREFIX and node.column == table.kind:
             self.report(node, f"{node.column} is what a row is found by", "ask for another column")
         elif table is not None and table.kind == KEY:
-            self._keys(node, table)
+            self.keys(node, table)
         return "text" if len(self.problems) == before and table is not None else None
-
-    def _keys(self, node: syntax.Lookup, table: Table) -> None:
-        """A key that names nothing is never found: perhaps it is misspelled."""
-        what = node.key.name if isinstance(node.key, syntax.FactRef) else ""
-        known = {
-            "trunk": self._known.trunks, "listener": self._known.listeners, "tenant": self._known.tenants,
-        }.get(what)  # fmt: skip
-        for each in [key for key in table.keys() if known is not None and key not in known][:3]:
-            message = f'{table.path} has the key "{each}", and there is no {what} of that name'
-            self.problems.append(Problem(node.start, message, suggest(each, known or ()), "warning"))
-
-    def _fits(self, node: syntax.Node, regex: syntax.Regex, pattern: Pattern | None) -> None:
-        """A pattern that is put to a fact of few values must match one of them."""
-        values = FACTS[node.name].values if isinstance(node, syntax.FactRef) and node.name in FACTS else ()
-        if pattern is not None and values and not any(pattern.search(each) for each in values):
-            name = getattr(node, "name", "")
-            self.report(regex, f"no value of {name} matches this", f"they are: {', '.join(values)}")
 
     def _fact(self, node: syntax.FactRef) -> str | None:
         fact = FACTS.get(node.name)
@@ -216,7 +173,7 @@ class Checker(Names):
             else:
                 self.text(arg)
         if node.name == "e164" and isinstance(code := node.args[1], syntax.Text):
-            self._country(code)
+            self.country(code)
         if node.name == "header" and isinstance(node.args[0], syntax.Text):
             self.refuse(node.args[0], read_refusal(node.args[0].value))
         if pattern is not None and node.name == "replace" and isinstance(node.args[2], syntax.Text):
@@ -225,31 +182,8 @@ class Checker(Names):
             except PatternError as error:
                 self.report(node.args[2], str(error), "\\1 to \\9 stand for the (groups) of the pattern")
         if node.name == "number" and len(self.problems) == before:
-            self._numbers(node.args[0])
+            self.numbers(node.args[0])
         return function.gives if len(self.problems) == before else None
-
-    def _numbers(self, node: syntax.Node) -> None:
-        """A cell that is no number compares with nothing, so a limit would let it pass: each must be one."""
-        if not isinstance(node, syntax.Lookup) or node.column == PREFIX:
-            return
-        table = self._known.tables.get(node.table.removeprefix(TABLE))
-        if table is None:
-            return
-        for line, col, value in table.words(node.column)[:3]:
-            shown = f'"{value[:40]}"' if value else "an empty cell"
-            message = f"{table.path}:{line}:{col} has {shown}, which is no number"
-            self.report(node, message, "write digits and a point, such as 0.05")
-
-    def _country(self, code: syntax.Text) -> None:
-        if not (
-            code.value.isascii()
-            and code.value.isdigit()
-            and 1 <= len(code.value) <= 3
-            and code.value[0] != "0"
-        ):
-            self.report(
-                code, f'"{code.value}" is no country code', 'one to three digits without +, such as "49"'
-            )
 
     def _compare(self, node: syntax.Compare) -> None:
         left, right = self.type_of(node.left), self.type_of(node.right)
@@ -262,7 +196,7 @@ class Checker(Names):
             if left != "list" or right not in TEXTUAL:
                 self.report(node, "a list is compared with text, the list on the left")
             else:
-                self._values(node.left, (node.right,))
+                self.values(node.left, (node.right,))
         elif _family(left) != _family(right):
             self.report(
                 node.right,
@@ -270,8 +204,8 @@ class Checker(Names):
                 _mismatch_hint(node, left, right),
             )
         else:
-            self._values(node.left, (node.right,))
-            self._values(node.right, (node.left,))
+            self.values(node.left, (node.right,))
+            self.values(node.right, (node.left,))
 
     def _order(self, node: syntax.Compare, left: str, right: str) -> None:
         for side, kind in ((node.left, left), (node.right, right)):
@@ -289,7 +223,7 @@ class Checker(Names):
         for option in node.options:
             self._option(kind, option)
         if kind != "address":
-            self._values(node.left, node.options)
+            self.values(node.left, node.options)
 
     def _option(self, kind: str, option: syntax.Node) -> None:
         match option:
@@ -311,7 +245,7 @@ class Checker(Names):
             case syntax.Network() if kind != "address":
                 self.report(option, "only an address is in a network", "source in 10.0.0.0/8")
             case syntax.Text() | syntax.Network() if kind == "address":
-                self._network(option, option.value)
+                self.network(option, option.value)
             case _:
                 found = self.type_of(option)
                 if found is not None and (
@@ -324,7 +258,7 @@ class Checker(Names):
         if found is not None and kind not in (*TEXTUAL, "list"):
             self.report(option, f"a list holds texts; this asks about {_KINDS[kind]}")
         for text in found if found is not None and kind == "address" else ():
-            self._network(option, text)
+            self.network(option, text)
 
     def _span(self, kind: str, option: syntax.Span) -> None:
         low, high = self.type_of(option.low), self.type_of(option.high)
@@ -346,43 +280,10 @@ class Checker(Names):
         elif low in ("number", "date") and option.low.value > option.high.value:  # type: ignore[attr-defined]
             self.report(option, "this range is empty", "the lower end stands first")
 
-    def _network(self, option: syntax.Node, text: str) -> None:
-        try:
-            ip_network(text)
-        except ValueError as error:
-            self.report(option, str(error), "an address or a network, such as 10.0.0.0/8")
-
     def _searchable(self, node: syntax.Node, verb: str) -> None:
         kind = self.type_of(node)
         if kind is not None and kind not in (*TEXTUAL, "list"):
             self.report(node, f"{verb} needs text; this is {_KINDS[kind]}")
-
-    def _values(self, node: syntax.Node, values: Iterable[syntax.Node]) -> None:
-        """Check that a fact can have these values at all."""
-        if not isinstance(node, syntax.FactRef):
-            return
-        fact = FACTS[node.name]
-        for value in values:
-            if isinstance(value, syntax.Text):
-                self._value(node.name, fact, value)
-
-    def _value(self, name: str, fact: Fact, value: syntax.Text) -> None:
-        known = {
-            "trunk": self._known.trunks,
-            "listener": self._known.listeners,
-            "tenant": self._known.tenants,
-        }.get(name)
-        if known is not None and value.value and value.value not in known:
-            self.report(value, f'there is no {name} "{value.value}"', suggest(value.value, known))
-        elif fact.values and value.value not in fact.values:
-            self.report(value, f'{name} is never "{value.value}"', suggest(value.value, fact.values))
-        elif fact.prefixes and not value.value.startswith(fact.prefixes) and value.value:
-            hint = f'such as "{fact.prefixes[0]}{value.value}"'
-            self.report(value, f"a value of {name} begins with {' or '.join(fact.prefixes)}", hint)
-        elif fact.type == "address" and value.value and not _is_address(value.value):
-            self.report(
-                value, f'"{value.value}" is not an address', "networks are asked with in, names are not"
-            )
 
 
 def _in_hint(kind: str) -> str:
@@ -408,11 +309,3 @@ def _mismatch_hint(node: syntax.Compare, left: str, right: str) -> str:
 def _name_only(name: str) -> tuple[str, str] | None:
     refusal = read_refusal(name)
     return refusal if refusal and "is not the name" in refusal[0] else None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -6,12 +6,8 @@ what runs. A configuration that is wrong changes nothing.
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import math
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +20,6 @@ from sbc.admin.status import picture
 from sbc.admin.switches import Switches
 from sbc.admin.verbs import Verbs
 from sbc.b2bua.engine import Engine
-from sbc.base import LocalError
 from sbc.config.load import build_snapshot
 from sbc.config.places import place_to_change
 from sbc.config.snapshot import Snapshot, SnapshotStore
@@ -48,10 +43,10 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.lag import watch_lag
-from sbc.net.system.log_writer import DROPPED, LogWriter
-from sbc.net.system.notify import notify
+from sbc.net.system.log_writer import DROPPED
+from sbc.net.system.notify import notify, reloading
 from sbc.net.system.prompt import Prompt
-from sbc.net.system.record_writer import RecordFile, RecordWriter
+from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.space import Space
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
@@ -60,25 +55,20 @@ from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
-from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
 from sbc.observe.trace.ring import Rings
 from sbc.observe.views import StatusView
+from sbc.opened import make_directory, open_journal, open_records
 from sbc.reload import Reload
-from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
+from sbc.upkeep import Upkeep
 from sbc.web import Web
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
 LOOK_EVERY = 0.1
-# Calls free their objects by reference count; the collector only has to find the odd cycle. With
-# its default threshold it would look through every live call a hundred times a second.
-COLLECT_AFTER = 50_000
-# When the calls and transactions (RFC 3261 17: 32 s) of a replaced configuration are mostly over.
-OUTLIVED = 40.0
 # Rules of a replaced configuration that are freed in a second: a few milliseconds' worth.
 LET_GO = 200
 # How long connections may take to say what they have to when we leave.
@@ -87,14 +77,6 @@ FAREWELL = 5.0
 GRACE = 30.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-
-
-def _journal_to(path: Path | None) -> LogWriter:
-    try:
-        return LogWriter(path if path is not None else sys.stdout.fileno())
-    except OSError as error:
-        raise LocalError(f"cannot write the journal {path}: {error.strerror}; correct --log") from None
 
 
 class Portcullis:
@@ -110,10 +92,10 @@ class Portcullis:
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
         refuse_second(directory / settings.control)
-        self.log = _journal_to(log)
-        self.state = self._directory(settings.state)
+        self.log = open_journal(log)
+        self.state = make_directory(directory / settings.state)
         prompt = Prompt()
-        self.records = RecordWriter(self._open_records(), self._say_of_records, prompt)
+        self.records = RecordWriter(open_records(self.state), self._say_of_records, prompt)
         self.recorder = Recorder(Journal(self.log), self._record, self._place)
         self.log.told = self._lines_dropped
         self.exports = Exports(self._say)
@@ -131,6 +113,7 @@ class Portcullis:
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
         self._attend(log)
         self._assemble()
+        self._memory = Upkeep(self.engine, self.store)
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
@@ -148,8 +131,6 @@ class Portcullis:
         self.watch = Watch(lambda: watched(directory), self.reload)
         self.control = ControlServer(directory / settings.control, self.verbs.by_name())
         self._web = Web(self.verbs)
-        self._tidied = True
-        self._tidy_at = math.inf
 
     def _attend(self, log: Path | None) -> None:
         """What stands beside the calls: recordings, the disks, and whoever is told of what is wrong."""
@@ -216,21 +197,6 @@ class Portcullis:
         emergency = snapshot.settings.emergency
         self.media.mark(snapshot.settings.dscp.rtp)
         self.media.keep(emergency.reserve.calls if emergency is not None else 0)
-
-    def _directory(self, name: str) -> Path:
-        path = self.directory / name
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LocalError(f"cannot make the state directory {path}: {error.strerror}") from None
-        return path
-
-    def _open_records(self) -> RecordFile:
-        path = self.state / RECORDS
-        try:
-            return RecordFile(path)
-        except OSError as error:
-            raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
 
     def _follow_recordings(self, snapshot: Snapshot) -> None:
         self.recordings.follow(snapshot.settings.recordings, self.directory)
@@ -309,15 +275,19 @@ class Portcullis:
         gevent.signal_handler(signal.SIGUSR1, self.reopen)
         gevent.spawn(self._housekeeping)
         gevent.spawn(watch_lag, lambda lag: self.driver.run(self.engine.look, lag))
-        gc.freeze()
-        gc.set_threshold(COLLECT_AFTER, 20, 20)
+        self._memory.start()
         snapshot = self.store.current
         self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
         self.reload.tell(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
-        gevent.spawn(self.reload)
+        gevent.spawn(self._look_again)
         self.control.start()  # who is answered there knows that every port is bound
         notify("READY=1")
+
+    def _look_again(self) -> None:
+        """Read the files once more; a service manager hears of what is read after that."""
+        self.reload()
+        self.reload.around = reloading
 
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""
@@ -374,7 +344,7 @@ class Portcullis:
             self.recorder.journal.stats(self.verbs.status, now, at)
             self.driver.run(self.engine.probe)
             self.recorder.tick(now)
-            self._tidy(at)
+            self._memory.tick(at)
             self.recordings.tick(at)
             self.store.let_go(LET_GO)
             self.blocking.tick(at)
@@ -399,26 +369,8 @@ class Portcullis:
         """What alerts are read off."""
         return picture(self, self.certificates.views(), calls=False)
 
-    def _tidy(self, at: float) -> None:
-        """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.
-
-        A full collection also empties the interpreter's free lists, which pin its arenas; on an SBC that is
-        never quiet, what a configuration leaves (OpenSSL's above all) would stay as holes in the heap.
-        """
-        quiet = not self.engine.calls and not len(self.engine.transactions)
-        if (quiet and not self._tidied) or at >= self._tidy_at:
-            self._tidy_at = math.inf
-            forget_recent()
-            if self.store.replaced:
-                gc.unfreeze()  # hooks make cycles: only where something stays is all of it looked through
-            gc.collect()
-            gc.freeze()
-            if _malloc_trim is not None:
-                _malloc_trim(0)
-        self._tidied = quiet
-
     def _outlived(self, snapshot: Snapshot) -> None:
-        self._tidy_at = min(self._tidy_at, self.clock.monotonic() + OUTLIVED)
+        self._memory.replaced(self.clock.monotonic())
 
     # What it tells
 

@@ -11,6 +11,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,7 +53,7 @@ class Reload:
     """Reads the configuration of ``directory`` again; a broken one changes nothing.
 
     ``adopters``, ``gates`` and ``followers`` are asked in their order; of them only a gate may raise
-    LocalError, and what the gates before it have done is theirs to undo.
+    LocalError, and what the gates before it have done is theirs to undo. All of it happens within ``around``.
     """
 
     def __init__(self, directory: Path, snapshots: SnapshotStore, clock: Clock, recorder: Recorder) -> None:
@@ -60,6 +61,7 @@ class Reload:
         self.adopters: list[Adopter] = []
         self.gates: list[Follower] = []
         self.followers: list[Follower] = []
+        self.around: Callable[[], AbstractContextManager[object]] = nullcontext
         self._directory = directory
         self._snapshots = snapshots
         self._clock = clock
@@ -73,7 +75,7 @@ class Reload:
 
         One that has lost all its rules, or the like, is refused unless ``force`` insists on it.
         """
-        with self.lock:
+        with self.lock, self.around():
             former = self._snapshots.current
             try:
                 fresh = build_beside_calls(self._directory, self._clock.now(), former)

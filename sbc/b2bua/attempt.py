@@ -213,30 +213,12 @@ class Attempt:
         if self.branch and (
             not self.invitation.offer or fork.withheld or (sdp and not self.hunt.may_speak())
         ):
-            return self._withhold(fork, response, sdp)
+            return fork.withhold(response, sdp)
         if self.leg.made or (policy == "ringing" and self.invitation.offer):
-            return self._withhold(fork, response, sdp)
+            return fork.withhold(response, sdp)
         if policy != "authorized" or not self.invitation.offer:
             return sdp
-        if "p-early-media" in response.headers.first:
-            asked = [each.strip(" \t").lower() for each in response.headers.values("P-Early-Media")]
-            fork.authorized = "sendrecv" in asked or "sendonly" in asked
-        if response.status < 200 and fork.authorized:
-            sdp, fork.withheld = sdp or fork.withheld, b""
-            return sdp
-        return self._withhold(fork, response, sdp)
-
-    def _withhold(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
-        """The SDP that counts where early media is not wanted: none before the 2xx, then the last of it.
-
-        A callee that gave it reliably need not repeat it (RFC 3262 5).
-        """
-        if response.status >= 200:
-            return sdp or fork.withheld
-        if sdp:
-            fork.withheld = sdp
-            response.status, response.reason = 180, "Ringing"
-        return b""
+        return fork.authorize(response, sdp)
 
     def _caller_knows_100rel(self) -> bool:
         request = self.invitation.request

@@ -7,7 +7,7 @@ from collections.abc import Container
 from sbc.b2bua.call_ids import CallIds
 from sbc.b2bua.leg import Leg, Side
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import Request
+from sbc.sip.message import Request, Response
 
 
 class Fork:
@@ -34,6 +34,28 @@ class Fork:
     def dialog(self, side: Side) -> Dialog:
         """The dialog on ``side``."""
         return self.a if side == "a" else self.b
+
+    def withhold(self, response: Response, sdp: bytes) -> bytes:
+        """The SDP that counts where early media is not wanted: none before the 2xx, then the last of it.
+
+        A callee that gave it reliably need not repeat it (RFC 3262 5).
+        """
+        if response.status >= 200:
+            return sdp or self.withheld
+        if sdp:
+            self.withheld = sdp
+            response.status, response.reason = 180, "Ringing"
+        return b""
+
+    def authorize(self, response: Response, sdp: bytes) -> bytes:
+        """The SDP that counts where a callee has to ask for early media, by P-Early-Media (RFC 5009 8)."""
+        if "p-early-media" in response.headers.first:
+            asked = [each.strip(" \t").lower() for each in response.headers.values("P-Early-Media")]
+            self.authorized = "sendrecv" in asked or "sendonly" in asked
+        if response.status < 200 and self.authorized:
+            sdp, self.withheld = sdp or self.withheld, b""
+            return sdp
+        return self.withhold(response, sdp)
 
 
 class Dialogs:

@@ -1,9 +1,12 @@
 """One side of a recorded call as it comes: its sound in stretches, and what is not known to be sound.
 
-``Ear.hear`` is on the way of every packet. Nearly all go on where the last one ended, which the header tells
-(``sbc.media.timeline``): of these the payload is kept and nothing else, so that of the packet's own memory
-the next one makes use while it is warm. Whatever else comes is placed with care. Decoding waits: a stretch of
-a second costs hardly more than a packet.
+``Ear.hear`` is on the way of every packet. Nearly all go on where the last one ended, which the header tells:
+of these the payload is kept and nothing else. Whatever else comes is placed with care
+(``sbc.media.timeline``). Decoding waits, for a second of sound costs hardly more than a packet.
+
+Between two packets of a stream come those of all others, and whatever is touched for a packet has to be
+fetched anew: with a hundred calls that costs more than all computing. So ``hear`` reads one object, its own,
+and writes behind the packet before, whosesoever that was (``Intake``).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from sbc.media.formats import Formats
 from sbc.media.listening import Hearing
 from sbc.media.pcm import RATE, width
 from sbc.media.rtp import payload_of
-from sbc.media.timeline import Timeline
+from sbc.media.timeline import EARLIEST, LATEST, Timeline
 
 #: Packets of one sender that wait to be taken; a thousand is ten seconds of G.711 in pieces of 10 ms.
 MOST_WAITING: Final = 1000
@@ -24,6 +27,29 @@ _SILENT: Final = 1.0
 _PLAIN: Final = 0x80
 _HEAD: Final = 12
 _MARKED: Final = 0x80
+
+
+class Intake:
+    """The sound that goes on, of all the streams that put theirs here, in the order in which it came."""
+
+    __slots__ = ("_ears", "_sounds")
+
+    def __init__(self) -> None:
+        self._ears: list[Ear] = []
+        self._sounds: list[bytes] = []
+
+    def put(self, ear: Ear, sound: bytes) -> None:
+        """A payload of this stream."""
+        self._ears.append(ear)
+        self._sounds.append(sound)
+
+    def hand_out(self) -> None:
+        """Give every stream what is its."""
+        ears, sounds = self._ears, self._sounds
+        if sounds:
+            self._ears, self._sounds = [], []
+            for ear, sound in zip(ears, sounds, strict=True):
+                ear.parts.append(sound)
 
 
 class Stretch:
@@ -86,24 +112,30 @@ class Channel:
 
 
 class Ear(Hearing):
-    """What one stream of one side has sent and nobody has taken yet; ``heard_at`` is when sound came last."""
+    """What one stream of one side has sent and nobody has taken yet.
+
+    ``heard_at`` is when sound came last, ``parts`` are the payloads of the stretch that is heard.
+    """
 
     __slots__ = (
-        "_channel", "_codec", "_end", "_kind", "_length", "_most", "_parts", "_room", "_size", "_strange",
-        "heard_at",
+        "_began", "_channel", "_codec", "_end", "_intake", "_kind", "_length", "_most", "_room", "_sequence",
+        "_size", "_source", "_strange", "_timestamp", "heard_at", "parts",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._room = self._most = MOST_WAITING
-        self._strange: list[tuple[bytes, float]] = []
+    def __init__(self, channel: Channel, intake: Intake) -> None:
+        # What a packet is like that goes on: its octets, 0 where none can, then what its header says.
+        self._size = self._kind = self._sequence = self._timestamp = self._source = 0
+        self._length = 0  # samples
+        self._end = 0  # where the stretch ends that is heard
+        self._room = MOST_WAITING
+        self._began = channel.began
         self.heard_at = 0.0
-        # The stretch that is heard: its codec, its payloads, and the sample where its last careful one ended.
+        self._intake = intake
+        self._most = MOST_WAITING
+        self._channel = channel
+        self._strange: list[tuple[bytes, float]] = []
         self._codec = ""
-        self._parts: list[bytes] = []
-        self._end = 0
-        # What a packet is like that goes on: its octets, 0 where none can, its samples and its second octet.
-        self._size = self._length = self._kind = 0
+        self.parts: list[bytes] = []
 
     def hear(self, data: bytes, at: float) -> None:
         """Keep an RTP packet that came at ``at``."""
@@ -111,14 +143,28 @@ class Ear(Hearing):
             self._channel.dropped += 1
             return
         self._room -= 1
-        if len(data) == self._size and data[1] == self._kind and data[0] == _PLAIN:
-            channel = self._channel
-            if channel.line.goes_on(data, self._length, (at - channel.began) * RATE):
-                self._parts.append(data[_HEAD:])
+        if (
+            len(data) == self._size
+            and (data[2] << 8 | data[3]) == self._sequence
+            and data[1] == self._kind
+            and data[0] == _PLAIN
+            and (data[4] << 24 | data[5] << 16 | data[6] << 8 | data[7]) == self._timestamp
+            and (data[8] << 24 | data[9] << 16 | data[10] << 8 | data[11]) == self._source
+        ):
+            off = self._end - (at - self._began) * RATE
+            if off >= -LATEST and off <= EARLIEST:
+                self._expect(self._sequence, self._timestamp)
+                self._end += self._length
                 self.heard_at = at
+                self._intake.put(self, data[_HEAD:])
                 return
         if not self.place(data, at):
             self._strange.append((data, at))
+
+    def _expect(self, sequence: int, timestamp: int) -> None:
+        """After this packet comes the next."""
+        self._sequence = (sequence + 1) & 0xFFFF
+        self._timestamp = (timestamp + self._length) & 0xFFFFFFFF
 
     def place(self, data: bytes, at: float) -> bool:
         """Lay the sound of an RTP packet where it belongs; False where it is not known to have any."""
@@ -127,36 +173,45 @@ class Ear(Hearing):
         octets = width(form) if form is not None else 0
         if form is None or not octets:
             return False
+        self._intake.hand_out()
         if not channel.is_of(self, at):
             channel.dropped += 1
             return True
         self.heard_at = at
-        end, self._size = self._reached(), 0
+        self._settle()
         payload = payload_of(data)
         length = len(payload) // octets
         place = channel.line.place(data, length, channel.position(at))
         if place < channel.written:  # NOWHERE, too
             channel.dropped += 1
-            self._end = end
             return True
-        if place != end or form.codec != self._codec:
-            self._codec, self._parts = form.codec, channel.begin(form.codec, place)
-        self._parts.append(payload[: length * octets])
+        if place != self._end or form.codec != self._codec:
+            self._codec, self.parts = form.codec, channel.begin(form.codec, place)
+        self.parts.append(payload[: length * octets])
         self._end = place + length
-        if length and data[0] == _PLAIN and data[1] < _MARKED and len(data) == _HEAD + length * octets:
-            if channel.line.at == place:  # else it was overtaken
-                self._size, self._length, self._kind = len(data), length, data[1]
+        plain = data[0] == _PLAIN and data[1] < _MARKED and len(data) == _HEAD + length * octets
+        if plain and length and channel.line.at == place:  # else it was overtaken
+            self._size, self._kind, self._length = len(data), data[1], length
+            self._source = int.from_bytes(data[8:12], "big")
+            self._expect(data[2] << 8 | data[3], int.from_bytes(data[4:8], "big"))
         return True
+
+    def _settle(self) -> None:
+        """The timeline learns how far it has come with what went on."""
+        if self._size:
+            sequence, timestamp = (self._sequence - 1) & 0xFFFF, (self._timestamp - self._length) & 0xFFFFFFFF
+            self._channel.line.passed(sequence, timestamp, self._end - self._length, self._end)
+            self._size = 0
 
     def go_on(self) -> None:
         """What was heard is taken: what follows on it is of another stretch."""
         if self._codec:
-            self._end = self._reached()
-            self._parts = self._channel.begin(self._codec, self._end)
+            self.parts = self._channel.begin(self._codec, self._end)
 
     def pause(self) -> None:
         """Another stream of its side is heard."""
-        self._codec, self._parts, self._size = "", [], 0
+        self._settle()
+        self._codec, self.parts = "", []
 
     def taken(self) -> list[tuple[bytes, float]]:
         """The packets that are not known to have sound, with when they came; there is room for more now."""
@@ -168,7 +223,3 @@ class Ear(Hearing):
         self._room = self._most = 0
         self._strange = []
         self.pause()
-
-    def _reached(self) -> int:
-        """The sample where the stretch ends that is heard."""
-        return self._channel.line.at + self._length if self._size else self._end

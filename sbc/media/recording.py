@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from typing import Final, Literal
 
-from sbc.media.ear import Channel, Ear
+from sbc.media.ear import Channel, Ear, Intake
 from sbc.media.formats import Format, Formats, written
 from sbc.media.pcm import RATE, halves, width
 from sbc.media.tone import Tone
@@ -49,12 +49,17 @@ class Recording:
 
     ``dropped`` are packets that are in no file, because nobody took them in time or because they came too
     late, or after the recording was ``over``. ``frames`` is how long the WAV is by now, 0 without one. With a
-    ``tone`` both sides hear that they are recorded, and so does who hears the recording.
+    ``tone`` both sides hear that they are recorded, and so does who hears the recording. ``intake`` is shared
+    by many that are recorded at once.
     """
 
-    __slots__ = ("_began", "_channels", "_dumped", "_ears", "_pending", "_written", "frames", "over", "tone")
+    __slots__ = (
+        "_began", "_channels", "_dumped", "_ears", "_intake", "_pending", "_written", "frames", "over",
+        "tone",
+    )  # fmt: skip
 
-    def __init__(self, at: float, tone: Tone | None = None) -> None:
+    def __init__(self, at: float, tone: Tone | None = None, intake: Intake | None = None) -> None:
+        self._intake = intake if intake is not None else Intake()
         self._began = at
         self._ears: list[tuple[str, Ear]] = []
         self._channels = {"a": Channel(at), "b": Channel(at)}
@@ -72,7 +77,7 @@ class Recording:
 
     def ear(self, side: str) -> Ear:
         """Listen to one more stream of a side."""
-        ear = Ear(self._channels[side])
+        ear = Ear(self._channels[side], self._intake)
         self._ears.append((side, ear))
         return ear
 
@@ -87,6 +92,7 @@ class Recording:
     def take(self, at: float, last: bool = False) -> list[Piece]:
         """What is to be written now; with ``last`` all that is left."""
         pieces: list[Piece] = []
+        self._intake.hand_out()
         for side, ear in self._ears:
             strange = ear.taken()
             if strange:

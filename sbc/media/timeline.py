@@ -57,25 +57,11 @@ class Timeline:
             return at
         return self._anew(sequence, timestamp, length, arrival)
 
-    def goes_on(self, data: bytes, length: int, arrival: float) -> bool:
-        """Take an RTP packet that came at ``arrival`` where the last one ended, which had its ``length``.
-
-        So nearly all do. False where this one does not, and ``place`` is to be asked.
-        """
-        sequence = (self._sequence + 1) & 0xFFFF
-        timestamp = (self._timestamp + length) & 0xFFFFFFFF
-        if (data[2] << 8 | data[3]) != sequence or data[8:12] != self._ssrc:
-            return False
-        at = self.at + length
-        off = at - arrival
-        if off < -LATEST or off > EARLIEST:
-            return False
-        if (data[4] << 24 | data[5] << 16 | data[6] << 8 | data[7]) != timestamp:
-            return False
+    def passed(self, sequence: int, timestamp: int, at: int, end: int) -> None:
+        """Packets went on where the last one ended; the last of them is from ``at`` to ``end``."""
         self._sequence, self._timestamp, self.at = sequence, timestamp, at
-        if at + length > self.end:
-            self.end = at + length
-        return True
+        if end > self.end:
+            self.end = end
 
     def _anew(self, sequence: int, timestamp: int, length: int, arrival: int) -> int:
         at = arrival if arrival > self.end else self.end

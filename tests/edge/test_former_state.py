@@ -144,8 +144,9 @@ def former(tmp_path: Path) -> Path:
 
 
 def names(directory: Path) -> set[str]:
-    """The files, but for those that SQLite puts beside its own."""
-    return {each.name for each in directory.iterdir() if not each.name.startswith("state.db-")}
+    """The files, but for those that go with the database: SQLite's journals, and what is ahead of it."""
+    beside = ("state.db-", "state.ahead-")
+    return {each.name for each in directory.iterdir() if not each.name.startswith(beside)}
 
 
 def test_everything_is_taken_over_once_and_the_files_go(former: Path) -> None:

@@ -1,6 +1,7 @@
 """The service as a Debian machine runs it: its init script through all verbs, logrotate, the systemd unit.
 
-The exit statuses are those of the Linux Standard Base, 22.2 (Init Script Actions).
+What a service manager hears is in test_service_manager.py. The exit statuses are those of the Linux Standard
+Base, 22.2 (Init Script Actions).
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +18,7 @@ import pytest
 from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports, write_configuration
 from sbc.demo.tls import Credentials, connect
-from tests.edge.sbc_command import ROOT
 from tests.interop.machine import Machine, machine
-from tests.peers import product
-from tests.peers.faults import watch
 from tests.peers.needs import needs
 from tests.peers.waiting import until
 
@@ -187,29 +183,3 @@ def test_the_unit_is_right_and_exposes_little(installed: Installed) -> None:
     assert verified.status == 0 and not ours, verified.said
     judged = installed.machine.run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
     assert judged.status == 0, judged.said
-
-
-def test_a_service_manager_hears_when_it_is_ready_and_when_it_stops(tmp_path: Path) -> None:
-    """sd_notify(3), by a socket of this test's."""
-    ports = free_ports()
-    write_configuration(tmp_path, ports, time.time())
-    watch(tmp_path / "log")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(60)
-        process = subprocess.Popen(
-            product.command("run", "--log", str(tmp_path / "log"), "-c", str(tmp_path)),
-            cwd=ROOT, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
-        )  # fmt: skip
-        try:
-            assert manager.recv(1000) == b"READY=1"
-            socket.create_connection((HOST, ports.sips)).close()
-            process.terminate()
-            stopping, extended = manager.recv(1000).decode().split("\n")
-            assert stopping == "STOPPING=1"
-            assert int(extended.removeprefix("EXTEND_TIMEOUT_USEC=")) > 60_000_000, "`drain` and more"
-            assert process.wait(60) == 0
-        finally:
-            process.kill()
-            process.wait()
-    assert "[drain]" in (tmp_path / "log").read_text()

@@ -25,7 +25,7 @@ from sbc.media.recording import Part, Piece
 _PART: Final = ".part"
 _NAME: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-zA-Z.-]{1,80}\.(?:wav|[ab]\.rtpdump|[ab]\.sdp)(?:\.part)?")
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 16
 _BLOCK: Final = 512
 
 
@@ -184,11 +184,11 @@ def _named(file: int, path: Path, size: int) -> KeptFile | None:
         os.unlink(part)
         return None
     os.ftruncate(file, size)
-    digest = hashlib.sha256()
+    digest, read = hashlib.sha256(), memoryview(bytearray(_CHUNK))
     at = 0
-    while chunk := os.pread(file, _CHUNK, at):
-        digest.update(chunk)
-        at += len(chunk)
+    while count := os.preadv(file, [read], at):
+        digest.update(read[:count])
+        at += count
     os.rename(part, path)
     return KeptFile(str(path), digest.hexdigest(), size)
 

@@ -20,6 +20,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from sbc.config.recordings import Recordings as Settings
+from sbc.media.ear import Intake
 from sbc.media.kept import Kept, KeptFile
 from sbc.media.pcm import RATE
 from sbc.media.recording import Piece, Recording
@@ -79,6 +80,7 @@ class Recordings:
         self._clock = clock
         self._say = say
         self._archive: Archive | None = None
+        self._intake = Intake()
         self._tone_every = 0.0
         self._running: dict[str, _Running] = {}
         self._turns: deque[_Running] = deque()
@@ -122,7 +124,8 @@ class Recordings:
             return None
         now = self._clock.now()
         name = f"{strftime('%Y%m%dT%H%M%SZ', gmtime(now))}-{call}"
-        recording = Recording(self._clock.monotonic(), Tone(self._tone_every) if tone else None)
+        beep = Tone(self._tone_every) if tone else None
+        recording = Recording(self._clock.monotonic(), beep, self._intake)
         running = _Running(call, recording, Tape(self._archive, name, now))
         self._running[call] = running
         self._turns.append(running)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
+from collections.abc import Iterator
 
 
 def notify(*words: str) -> None:
@@ -19,3 +21,13 @@ def notify(*words: str) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         sender.sendto("\n".join(words).encode(), address)
+
+
+@contextlib.contextmanager
+def reloading() -> Iterator[None]:
+    """Meanwhile the configuration is read again; whatever comes of it, we are ready then."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    try:
+        yield
+    finally:
+        notify("READY=1")

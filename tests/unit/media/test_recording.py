@@ -9,8 +9,9 @@ import wave
 from collections.abc import Iterable
 
 from sbc.media import rtpdump
-from sbc.media.ear import MOST_WAITING
+from sbc.media.ear import MOST_WAITING, Intake
 from sbc.media.formats import Format
+from sbc.media.pcm import decode_ulaw
 from sbc.media.recording import Piece, Recording
 from sbc.media.wav import HEADER, header
 from tests.peers.tone import goertzel
@@ -201,6 +202,66 @@ def test_a_second_stream_of_a_side_does_not_talk_into_the_first() -> None:
     left, _ = channels(files(pieces, made.frames)["wav"])
     assert left[:160] == [32124] * 160 and left[16000:16160] == [-32124] * 160 and not any(left[160:16000])
     assert made.dropped == 1
+
+
+def test_calls_that_are_recorded_at_once_have_each_their_own_sound() -> None:
+    shared = Intake()
+    calls = [Recording(100.0, intake=shared) for _ in range(3)]
+    ears, pieces = [], [list[Piece]() for _ in calls]
+    for each in calls:
+        each.describe(FORMATS, FORMATS)
+        ears.append([each.ear("a"), each.ear("b")])
+    codes = {(number, side): 0x80 + 16 * number + side for number in range(3) for side in (0, 1)}
+    for turn in range(50):
+        at = 100.0 + turn * 0.02
+        for (number, side), code in codes.items():
+            if (number, turn) != (1, 20):  # lost, so that its sound goes on anew
+                ears[number][side].hear(rtp(turn, bytes([code]) * 160), at)
+        pieces[turn % 3] += calls[turn % 3].take(at)
+    for number, made in enumerate(calls):
+        pieces[number] += made.take(101.0, last=True)
+        sides = channels(files(pieces[number], made.frames)["wav"])
+        for side, samples in enumerate(sides):
+            sound = decode_ulaw(codes[number, side])
+            lost = {0} if number == 1 else set()
+            assert len(samples) == 8000 and set(samples) == {sound} | lost
+            assert samples.count(0) == 160 * len(lost)
+
+
+def test_numbers_that_begin_anew_interrupt_nothing() -> None:
+    """RFC 3550 5.1: a sequence number has 16 bits, a timestamp 32, and both begin anywhere."""
+    made = recording()
+    ear = made.ear("a")
+    for each in range(20):
+        sequence, timestamp = (65530 + each) & 0xFFFF, (2**32 - 1600 + each * 160) & 0xFFFFFFFF
+        head = struct.pack("!BBHII", 0x80, 0, sequence, timestamp, 0xFFFFFFFE)
+        ear.hear(head + bytes([0x80 + each]) * 160, 100.0 + each * 0.02)
+    left, _ = channels(files(made.take(100.4, last=True), made.frames)["wav"])
+    assert left == [decode_ulaw(0x80 + each) for each in range(20) for _ in range(160)]
+
+
+def test_a_codec_is_decoded_though_its_first_packets_overtake_the_answer_that_names_it() -> None:
+    made = Recording(100.0)
+    ear = made.ear("a")
+    for each in range(5):
+        ear.hear(rtp(each, b"\x80" * 160), 100.5 + each * 0.02)
+    made.describe({0: FORMATS[0]}, {})
+    for each in range(5, 10):
+        ear.hear(rtp(each, b"\x80" * 160), 100.5 + each * 0.02)
+    found = files(made.take(100.7, last=True), made.frames)
+    assert set(found) == {"wav"} and not made.dropped
+    assert channels(found["wav"])[0].count(32124) == 1600
+
+
+def test_once_it_is_over_nothing_is_kept() -> None:
+    made = recording()
+    ear = made.ear("a")
+    for each in range(3):
+        ear.hear(rtp(each, b"\x80" * 160), 100.0 + each * 0.02)
+    made.stop()
+    for each in range(3, 6):
+        ear.hear(rtp(each, b"\x80" * 160), 100.0 + each * 0.02)
+    assert made.take(100.2, last=True) == [] and made.dropped == 3
 
 
 def test_headers_with_sources_extension_and_padding_are_not_sound() -> None:
