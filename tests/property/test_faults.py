@@ -402,7 +402,7 @@ def _cases() -> Iterator[Any]:
         yield pytest.param(scene, True, id=f"{scene}-for good", marks=[pytest.mark.long] if at % 3 else [])
 
 
-@pytest.mark.parametrize(("scene", "always"), _cases())
+@pytest.mark.parametrize(("scene", "always"), list(_cases()))
 def test_after_a_fault_the_call_is_gone_and_everybody_knows(scene: str, always: bool, media: MediaIO) -> None:
     INJECTOR.arm(None)
     INJECTOR.seen.clear()
