@@ -28,26 +28,27 @@ _monotonic: Final = time.monotonic
 class Turn:
     """The time since a greenlet last let the loop look at every socket and timer; it is up at ``end``."""
 
-    __slots__ = ("end",)
+    __slots__ = ("_length", "end")
 
-    def __init__(self) -> None:
-        self.end = _monotonic() + LENGTH
+    def __init__(self, length: float = LENGTH) -> None:
+        self._length = length
+        self.end = _monotonic() + length
 
     def wait(self, sock: socket.socket) -> None:
         """Wait until ``sock`` can be read; everybody else whose turn has come goes first."""
         readable(sock)
-        self.end = _monotonic() + LENGTH
+        self.end = _monotonic() + self._length
 
     def share(self) -> None:
         """Let the others run where this turn has been long enough."""
         if _monotonic() > self.end:
             gevent.sleep(PAUSE)
-            self.end = _monotonic() + LENGTH
+            self.end = _monotonic() + self._length
 
     def rest(self, seconds: float) -> None:
         """Let the others run for so long."""
         gevent.sleep(seconds)
-        self.end = _monotonic() + LENGTH
+        self.end = _monotonic() + self._length
 
 
 def readable(sock: socket.socket) -> None:

@@ -65,7 +65,8 @@ class OneByOne:
                     gevent.sleep(PAUSE)
 
 
-_STEPS = OneByOne()
+#: What handshakes take, of all listeners and of all that we dial.
+STEPS: Final = OneByOne()
 
 
 class TlsSession(TlsEnd):
@@ -91,7 +92,7 @@ class TlsSession(TlsEnd):
         """Handshake; returns the trunk. Raises HandshakeError."""
         records = self._records
         try:
-            over = _STEPS.run(self.advance)
+            over = STEPS.run(self.advance)
             while not over:
                 if not records.held:
                     self._flush()
@@ -102,7 +103,7 @@ class TlsSession(TlsEnd):
                 while more and records.held:
                     data += records.take()
                     more -= 1
-                over = _STEPS.run(self.advance, data)
+                over = STEPS.run(self.advance, data)
         except HandshakeError:
             self._flush()
             raise

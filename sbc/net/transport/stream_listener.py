@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Container
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent import socket
@@ -27,7 +27,7 @@ from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
 from sbc.net.tls.hello import read_hello
-from sbc.net.tls.session import TlsSession
+from sbc.net.tls.session import STEPS, TlsSession
 from sbc.net.transport.balancers import Balancers
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
@@ -36,6 +36,7 @@ from sbc.net.transport.refusals import STRANGER, Gate, Refusals
 from sbc.observe.traffic import Stats
 from sbc.policy.acl import why
 from sbc.policy.shares import Party, Shares, source_of
+from sbc.tls.admission import Admission
 from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
 from sbc.tls.failure import Failure
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
+# Seconds in a row: what is accepted has still to be begun, which takes several times as long.
+_ACCEPTING: Final = 0.001
 _monotonic = time.monotonic
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
 
@@ -146,7 +149,7 @@ class StreamListener:
         return snapshot.acl.bars(self.name, remote.host, snapshot.tenant_of(trunk), now)
 
     def _accept(self) -> None:
-        turn, idle = Turn(), False
+        turn, idle = Turn(_ACCEPTING), False
         while True:
             try:
                 if idle:
@@ -290,10 +293,13 @@ class StreamListener:
         finally:
             self._handshakes.give(party)
             self._stats.in_flight -= 1
-        self._handler.on_handshake_failed(attempt.event(error, self.clock.now()))
+        STEPS.run(self._tell, attempt, error)  # those that say nothing are all given up at once
         del error  # its traceback leads here: a circle that would keep the session until the collector comes
         _linger(sock)
         return None
+
+    def _tell(self, attempt: _Attempt, error: HandshakeError) -> None:
+        self._handler.on_handshake_failed(attempt.event(error, self.clock.now()))
 
     def _converse(
         self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None, former: Snapshot
@@ -372,14 +378,17 @@ class _Attempt:
         if admission is None:
             raise self._nobody()
         self._trunks = admission.names
-        connection, judge = contexts.open(admission, listener.clock.now())
-        session = self._session = TlsSession(self._sock, connection, judge, self._sni, hello)
+        session = self._session = STEPS.run(self._begin, admission, hello)
         try:
             trunk = session.establish()
         finally:
             self._sni = session.learn_name()
         self._trunks = (trunk,)
         return trunk, session
+
+    def _begin(self, admission: Admission, hello: bytes) -> TlsSession:
+        connection, judge = self._listener.contexts.open(admission, self._listener.clock.now())
+        return TlsSession(self._sock, connection, judge, self._sni, hello)
 
     def _nobody(self) -> HandshakeError:
         contexts = self._listener.contexts
