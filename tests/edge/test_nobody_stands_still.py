@@ -20,6 +20,7 @@ from sbc.net.system.fetch import FetchFailed, Limits, fetch
 from sbc.net.system.turn import DISCARDED
 from sbc.net.tls.session import OneByOne
 from sbc.net.transport.connection import BARREN, READ_SIZE
+from sbc.tls.events import HandshakeFailed
 from tests.edge.rounds import flood, rounds
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, try_options
 from tests.edge.web import web
@@ -103,6 +104,25 @@ def test_handshakes_that_begin_together_leave_the_others_a_turn_between_them(lab
     assert looked.most <= 5
     for each in clients:
         each.close()
+
+
+def test_handshakes_that_fail_together_are_told_in_turns(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that say nothing have their time limit in the same round."""
+    told = lab.recorder.on_handshake_failed
+
+    def tell(event: HandshakeFailed) -> None:
+        sum(range(100_000))  # a millisecond and more, as a diagnosis may take
+        told(event)
+
+    monkeypatch.setattr(lab.recorder, "on_handshake_failed", tell)
+    clients = [socket.create_connection(lab.address()) for _ in range(20)]
+    until_equal(lambda: lab.listeners.tally.of("tls", "inbound").in_flight, 20)
+    with rounds(lambda: len(lab.recorder.failures)) as looked:
+        gevent.sleep(0)
+        for each in clients:
+            each.close()
+        until_equal(lambda: len(lab.recorder.failures), 20)
+    assert looked.most <= 2
 
 
 def test_much_work_that_is_due_together_is_done_in_turns() -> None:
