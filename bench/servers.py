@@ -94,7 +94,7 @@ SERVERS: dict[str, Server] = {
 
 def _settings(lab: Lab, port: int, onward: int) -> KamailioSettings:
     own = lab.issue(NAME)
-    return KamailioSettings(onward, port=port, credentials=own, ca=own.ca)
+    return KamailioSettings(onward, port=port, credentials=own, ca=own.ca, children=2)
 
 
 def write_trunk(directory: Path, name: str, peers: str = "", source: str = "127.0.0.1/32") -> None:

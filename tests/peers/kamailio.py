@@ -143,7 +143,9 @@ class KamailioSettings:
     ``memory`` is the manager of its memory, shared and private; "" leaves it to Debian, which takes qm.
     With ``registrar`` it asks for a password, and keeps who has registered.
     With ``answer``, a word and pseudo-variables, it answers each INVITE with 486 and what it has read.
-    ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is TLS.
+    With OpenSSL 3 two of its processes that shake hands at once may free the same memory, and it ends;
+    so there is one. ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is
+    TLS.
     """
 
     forward_port: int
@@ -153,7 +155,7 @@ class KamailioSettings:
     credentials: Credentials | None = None
     ca: Path | None = None
     record_route: bool = False
-    children: int = 2
+    children: int = 1
     memory: Literal["", "fm", "qm", "tlsf"] = ""
     registrar: RegistrarSettings | None = None
     answer: str = ""
