@@ -40,7 +40,7 @@ run: $(VENV)/.run
 	$(VENV)/bin/sbc lab-pki -c .
 	$(VENV)/bin/sbc run -c .
 
-# Side by side, for some of it waits. Not by pytest-xdist, which collects everything in every worker.
+# Side by side, for some of it waits. Few by pytest-xdist, which collects everything in every worker.
 check: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j4 --output-sync=target lint types fast-edge fast-unit fast-others
 

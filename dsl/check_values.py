@@ -61,11 +61,7 @@ class ValueChecker(Names):
                 self._value(node.name, fact, value)
 
     def _value(self, name: str, fact: Fact, value: syntax.Text) -> None:
-        known = {
-            "trunk": self._known.trunks,
-            "listener": self._known.listeners,
-            "tenant": self._known.tenants,
-        }.get(name)
+        known = self._known.named(name)
         if known is not None and value.value and value.value not in known:
             self.report(value, f'there is no {name} "{value.value}"', suggest(value.value, known))
         elif fact.values and value.value not in fact.values:
@@ -100,9 +96,7 @@ class ValueChecker(Names):
     def keys(self, node: syntax.Lookup, table: Table) -> None:
         """A key that names nothing is never found: perhaps it is misspelled."""
         what = node.key.name if isinstance(node.key, syntax.FactRef) else ""
-        known = {
-            "trunk": self._known.trunks, "listener": self._known.listeners, "tenant": self._known.tenants,
-        }.get(what)  # fmt: skip
+        known = self._known.named(what)
         for each in [key for key in table.keys() if known is not None and key not in known][:3]:
             message = f'{table.path} has the key "{each}", and there is no {what} of that name'
             self.problems.append(Problem(node.start, message, suggest(each, known or ()), "warning"))

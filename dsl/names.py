@@ -44,6 +44,10 @@ class Known:
     emergency: Callable[[Party], bool] = no_emergency
     recordings: bool | None = None
 
+    def named(self, fact: str) -> frozenset[str] | None:
+        """What the values of ``fact`` may be called; None where they are no names, or nobody checks them."""
+        return {"trunk": self.trunks, "listener": self.listeners, "tenant": self.tenants}.get(fact)
+
 
 def suggest(name: str, names: Iterable[str]) -> str:
     """A hint for a name that does not exist: the nearest one, or all when they are few."""

@@ -137,12 +137,18 @@ def test_teams_gets_a_card_over_https_whose_certificate_is_checked(
         web.close()
 
 
-def test_a_dead_sink_is_said_once_and_what_waited_comes_when_it_is_back(watching: Any) -> None:
-    port = free_port()
+def unreached(watching: Any, port: int) -> Any:
+    """An alerting whose one sink, by mail to ``port``, was not reached with what it had to tell."""
     here = watching(to_mail(port))
     here.see(GOOD)
     here.see(REFUSED)
     until(lambda: here.said("alert-failed"))
+    return here
+
+
+def test_a_dead_sink_is_said_once_and_what_waited_comes_when_it_is_back(watching: Any) -> None:
+    port = free_port()
+    here = unreached(watching, port)
     for _ in range(3):
         here.see(GOOD, 400.0)
         gevent.sleep(0.05)
@@ -161,10 +167,7 @@ def test_a_dead_sink_is_said_once_and_what_waited_comes_when_it_is_back(watching
 
 def test_what_waits_for_a_dead_sink_survives_restarts_and_arrives_once(watching: Any) -> None:
     port = free_port()
-    here = watching(to_mail(port))
-    here.see(GOOD)
-    here.see(REFUSED)
-    until(lambda: here.said("alert-failed"))
+    here = unreached(watching, port)
     for _ in range(2):
         here.alerting.close()
         here.saved.close()

@@ -31,8 +31,9 @@ class Named:
 
     def by(self, source: str) -> str:
         """Who names ``source``, an address as it counts: a trunk, a listener, or "" for nobody."""
-        if self.is_due(self._clock.monotonic()):
-            self._look_at = self._clock.monotonic() + _LOOK_EVERY
+        at = self._clock.monotonic()
+        if self.is_due(at):
+            self._look_at = at + _LOOK_EVERY
             self._by_domain = self._servers()
         named = self._singly.get(source) or self._by_domain.get(source)
         return named or self._balancers.first(source.partition("/")[0]) or ""
