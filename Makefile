@@ -93,7 +93,7 @@ INSTALLED = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o py
 installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -m '$(FAST) and not pure' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
-	$(INSTALLED) -n 4 -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
+	$(INSTALLED) -n 6 -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
 
 # Most of them wait for peers, so that there may be more than processors; those that wait longest come first.
 # Every worker reads all files that it is given: only such as have any of these tests.

@@ -52,7 +52,7 @@ class Step:
 def plan(directory: Path) -> list[Step]:
     """All steps."""
     # Most of them wait for peers, so that there may be more than processors.
-    pytest = (sys.executable, "-m", "pytest", "-q", "-n", "4")
+    pytest = (sys.executable, "-m", "pytest", "-q", "-n", "6", "--dist", "loadfile", "--no-loadscope-reorder")
     edge = (*pytest, "-m", "not long", "tests/edge")
     shuffle = ("-p", "tests.shuffled", "--shuffle")
     steps = [Step(f"edge-busy-{each}", edge, busy=True) for each in range(1, REPEATS + 1)]

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def shuffled(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
-    """The files of ``items`` shuffled, and the tests of each."""
+    """The files of ``items`` shuffled, and the tests of each; those that wait longest come first."""
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
@@ -39,4 +39,5 @@ def shuffled(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
     dice.shuffle(order)
     for name in order:
         dice.shuffle(files[name])
+    order.sort(key=lambda name: all(item.get_closest_marker("waits") is None for item in files[name]))
     return [item for name in order for item in files[name]]

@@ -42,13 +42,19 @@ def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> 
 
 
 def _run(options: argparse.Namespace) -> int:
+    load()
+    from sbc.app import Portcullis
+
+    return Portcullis(options.config, options.log).run()
+
+
+def load() -> None:
+    """Load all that an SBC is made of; gevent's patches come first, OpenSSL's settings second."""
     _patch()
     from sbc.net.tls.settings import configure_openssl
 
     configure_openssl()
-    from sbc.app import Portcullis
-
-    return Portcullis(options.config, options.log).run()
+    import sbc.app  # noqa: F401
 
 
 def _patch() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gevent
 
@@ -32,13 +32,17 @@ class SbcProcess:
         self.log = directory / "sbc.log"
         self._records = directory / "run" / "calls.jsonl"
         with self.log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sbc.cli", "run", "-c", str(directory)],
-                env={**os.environ, "PYTHONPATH": str(OWN_TREE)},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
+            self._process = self.begin(["run", "-c", str(directory)], out)
+
+    def begin(self, words: list[str], out: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start ``sbc WORDS`` with its output in ``out``."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "sbc.cli", *words],
+            env={**os.environ, "PYTHONPATH": str(OWN_TREE)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
 
     @property
     def pid(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +204,19 @@ def open_to_all(directory: Path, words: str = "", patience: int = 15) -> Iterato
         assert not (fault := in_text("\n".join(made.log()))), fault
     finally:
         made.close()
+
+
+def address(sbc: Open, kind: str) -> tuple[str, int]:
+    return ("127.0.0.1", {"tcp": sbc.tcp, "tls": sbc.tls, "udp": sbc.udp}[kind])
+
+
+def opened(sbc: Open, kind: str, source: str, stack: ExitStack) -> Any:
+    """A connection of ``source`` that is closed at the end; None where it was refused."""
+    sock = socket.socket()
+    stack.callback(sock.close)
+    sock.bind((source, 0))
+    sock.settimeout(20)
+    with suppress(OSError):
+        sock.connect(address(sbc, kind))
+        return sock
+    return None

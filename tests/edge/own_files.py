@@ -16,16 +16,25 @@ class Closing(Protocol):
 
 
 class OwnFiles:
-    """Runs while its block lasts, on ``tcp`` and ``udp`` ports; ``wires`` are closed with it."""
+    """Runs while its block lasts, on ``tcp`` and ``udp`` ports; ``wires`` are closed with it.
+
+    ``sbc`` is the command, where it is to be started from nothing each time.
+    """
 
     def __init__(
-        self, directory: Path, files: Mapping[str, str], *, tcp: Sequence[int] = (), udp: Sequence[int] = ()
+        self,
+        directory: Path,
+        files: Mapping[str, str],
+        *,
+        tcp: Sequence[int] = (),
+        udp: Sequence[int] = (),
+        sbc: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         for name, text in files.items():
             (directory / name).parent.mkdir(exist_ok=True)
             (directory / name).write_text(text)
-        self.sbc = Portcullis("sbc", directory, tcp=tcp, udp=udp)
+        self.sbc = Portcullis("sbc", directory, tcp=tcp, udp=udp, sbc=sbc)
         self.wires: list[Closing] = []
 
     def __enter__(self) -> Self:

@@ -36,11 +36,17 @@ def call_and_hang_up(running: Attacked) -> str:
     return str(live["id"])
 
 
+def begun(running: Attacked) -> int:
+    """How many traces of all that happens have begun; the line of a short one may come after its end."""
+    lines = running.lines("[operator]", count=0, event="begun")
+    return sum("last" not in each and "call" not in each for each in lines)
+
+
 def traced(running: Attacked, *options: str) -> tuple[Outcome, str]:
     """What a trace shows that begins before a call and ends well after it; the name of the call."""
-    before = len(running.lines("[operator]", count=0, event="begun"))
+    before = begun(running)
     shown = gevent.spawn(sbc, running.directory, "trace", *options, seconds=60)
-    running.lines("[operator]", count=before + 1, event="begun")
+    until(lambda: begun(running) > before)
     name = call_and_hang_up(running)
     outcome: Outcome = shown.get()
     assert outcome.status == 0, outcome

@@ -9,12 +9,14 @@ excuses a secret (``tests/peers/canaries.py``) in any of it, nor in what pages a
 from __future__ import annotations
 
 import http.client
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sbc.base import Address
-from sbc.demo.process import SbcProcess
+from sbc.demo.process import OWN_TREE, SbcProcess
 from sbc.observe.cdr import RECORDS
+from tests.peers import preloaded
 from tests.peers.canaries import leaked
 from tests.peers.waiting import PATIENCE
 
@@ -36,6 +38,10 @@ class Sbc(SbcProcess):
     def __init__(self, directory: Path, admin: Address) -> None:
         super().__init__(directory, admin)
         watch(self.log)
+
+    def begin(self, words: list[str], out: IO[bytes]) -> subprocess.Popen[bytes]:
+        """The same, of a copy where there are copies."""
+        return preloaded.start(OWN_TREE, words, cwd=Path.cwd(), out=out) or super().begin(words, out)
 
     def wait_ready(self, seconds: float = 3 * PATIENCE) -> dict[str, Any]:
         """The same, with a busy machine in mind."""

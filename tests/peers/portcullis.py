@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
+from tests.peers import preloaded
 from tests.peers.faults import watch
 from tests.peers.process import PeerProcess, listening
-from tests.peers.product import ROOT, command
+from tests.peers.product import ROOT, command, tree
 
 __all__ = ["ROOT", "Portcullis"]
 
@@ -30,13 +33,23 @@ class Portcullis(PeerProcess):
         sbc: Sequence[str] = (),
     ) -> None:
         self.tcp, self.udp = tuple(tcp), tuple(udp)
-        argv = [*(sbc or command()), "run", "-c", str(directory)]
+        words = ["run", "-c", str(directory)]
+        self._copied = () if sbc or cpu is not None else words
+        argv = [*(sbc or command()), *words]
         super().__init__(name, directory, argv, cpu=cpu)
 
     def start(self) -> None:
         """Start it, and have its journal looked at."""
         watch(self.log)
         super().start()
+
+    def begin(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start it; a copy, where there are copies and nothing else is asked for."""
+        copy = None
+        if self._copied:
+            more, cwd = self.environment, self.directory
+            copy = preloaded.start(tree(), self._copied, cwd=cwd, out=log, more=more, session=True)
+        return copy or super().begin(log)
 
     def ready(self) -> None:
         """Wait until every listener is bound."""

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from tests.peers.waiting import until
 
@@ -106,16 +106,20 @@ class PeerProcess:
         """Start the process in a session of its own, so that it ends with everything it forked."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                self.argv,
-                cwd=self.directory,
-                stdin=subprocess.PIPE if self.told else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if self.pipes else log,
-                stderr=log,
-                env=os.environ | self.environment,
-                start_new_session=True,
-            )
+            self._popen = self.begin(log)
         _running.add(self)
+
+    def begin(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start the process itself."""
+        return subprocess.Popen(
+            self.argv,
+            cwd=self.directory,
+            stdin=subprocess.PIPE if self.told else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self.pipes else log,
+            stderr=log,
+            env=os.environ | self.environment,
+            start_new_session=True,
+        )
 
     def ready(self) -> None:
         """Wait until the peer can be used; overridden by each peer."""

@@ -77,13 +77,15 @@ class _Resident:
 
     def __init__(self) -> None:
         self._page = os.sysconf("SC_PAGE_SIZE")
-        try:
-            self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._file = -1
+        self._file: int | None = None
 
     def bytes(self) -> int:
         """Bytes of memory that the process holds now."""
+        if self._file is None:  # not before: a process that was forked since would look at its parent
+            try:
+                self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                self._file = -1
         if self._file < 0:
             return 0
         return int(os.pread(self._file, 128, 0).split()[1]) * self._page
