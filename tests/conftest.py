@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
-from tests.peers import faults
+from tests.peers import faults, preloaded
 from tests.peers.canaries import leaked
 
 # How long an example takes says something about the machine, and decides nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_starts() -> Iterator[None]:
+    """Hundreds of SBCs are started here, as copies of one that has loaded its modules."""
+    preloaded.use(True)
+    yield
+    preloaded.use(False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,15 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.edge.tls_lab import OK, Lab
-from tests.peers import preloaded
-
-
-@pytest.fixture(scope="session", autouse=True)
-def copied_starts() -> Iterator[None]:
-    """Hundreds of SBCs are started here: as copies of one that has loaded its modules."""
-    preloaded.use(True)
-    yield
-    preloaded.use(False)
 
 
 @pytest.fixture

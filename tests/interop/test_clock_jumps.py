@@ -58,9 +58,9 @@ class Jumping(Portcullis):
 
     def __init__(self, directory: Path, udp: int) -> None:
         self.shift = directory / "shift"
-        super().__init__("sbc", directory, udp=[udp])
         words = command()
-        self.argv = [*words[: words.index("-m")], "-c", JUMPING, str(self.shift), "run", "-c", str(directory)]
+        python = words[: words.index("-m")]
+        super().__init__("sbc", directory, udp=[udp], sbc=[*python, "-c", JUMPING, str(self.shift)])
 
     def jump(self, seconds: float) -> None:
         """Let the wall clock be ``seconds`` off from now on."""

@@ -46,9 +46,8 @@ class Portcullis(PeerProcess):
     def begin(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start it; a copy, where there are copies and nothing else is asked for."""
         copy = None
-        if self._copied:
-            more, cwd = self.environment, self.directory
-            copy = preloaded.start(tree(), self._copied, cwd=cwd, out=log, more=more, session=True)
+        if self._copied and not self.environment:
+            copy = preloaded.start(tree(), self._copied, cwd=self.directory, out=log, session=True)
         return copy or super().begin(log)
 
     def ready(self) -> None:

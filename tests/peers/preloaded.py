@@ -2,7 +2,8 @@
 
 Loading is most of a start's work, and it is the same each time: tests that start hundreds of SBCs would do
 little else. What a copy does from there on, from reading its arguments to its end, is what every `sbc run`
-does, in a process and an environment of its own. That a start from nothing works is for tests/interop.
+does, in a process and an environment of its own. The demo, the service, the package and what is killed fifty
+times start from nothing.
 
 The copy's parent ends at once, so that the kernel gives the copy to the test's process, which takes in
 orphans for that instant: ``wait`` and ``poll`` are those of any process that a test has started.
@@ -45,7 +46,6 @@ def start(
     *,
     cwd: Path,
     out: IO[bytes],
-    more: Mapping[str, str] | None = None,
     session: bool = False,
 ) -> subprocess.Popen[bytes] | None:
     """``sbc WORDS`` of ``tree`` in ``cwd`` with its output in ``out``; None where starts are no copies."""
@@ -53,7 +53,7 @@ def start(
         return None
     if tree not in _waiting:
         _waiting[tree] = _Waiting(tree)
-    return _waiting[tree].copy(words, cwd, out, {**os.environ, **(more or {})}, session)
+    return _waiting[tree].copy(words, cwd, out, dict(os.environ), session)
 
 
 class _Waiting:
