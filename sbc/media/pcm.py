@@ -1,4 +1,4 @@
-"""Sound as 16-bit samples: G.711 (ITU-T) and L16 (RFC 3551 4.5) decoded, a whole stretch at a time.
+"""Sound as 16-bit samples: G.711 (ITU-T) and L16 (RFC 3551 4.5) decoded, and as G.711, a stretch at a time.
 
 A sample of G.711 is one octet, so each half of what it means is a table of 256, and ``bytes.translate`` does
 a second of sound in a few microseconds. What stands in a file or is told to a hook is little-endian.
@@ -6,12 +6,17 @@ a second of sound in a few microseconds. What stands in a file or is told to a h
 
 from __future__ import annotations
 
+import struct
+from bisect import bisect_left
+from itertools import pairwise
 from typing import Final
 
 from sbc.media.formats import Format
 
 #: Samples a second of all that is decoded.
 RATE: Final = 8000
+#: Silence in each law of G.711.
+QUIET: Final = {"PCMU": b"\xff", "PCMA": b"\xd5"}
 
 
 def decode_ulaw(code: int) -> int:
@@ -35,8 +40,30 @@ def _halves(samples: list[int]) -> tuple[bytes, bytes]:
     return bytes([each & 0xFF for each in samples]), bytes([each >> 8 & 0xFF for each in samples])
 
 
-_MU_LOW, _MU_HIGH = _halves([decode_ulaw(code) for code in range(256)])
-_A_LOW, _A_HIGH = _halves([decode_alaw(code) for code in range(256)])
+def octets(codec: str, values: range) -> bytes:
+    """For each of these rising values the octet of G.711 whose sample is nearest."""
+    known = sorted({level: code for code, level in enumerate(LEVELS[codec])}.items())
+    between = [(low + high) // 2 for (low, _), (high, _) in pairwise(known)]
+    ends = [*[bisect_left(values, each) for each in between], len(values)]
+    starts = [0, *ends[:-1]]
+    return b"".join([
+        bytes([code]) * (end - start) for (_, code), start, end in zip(known, starts, ends, strict=True)
+    ])  # fmt: skip
+
+
+#: The samples of the 256 octets of each law.
+LEVELS: Final = {
+    "PCMU": [decode_ulaw(code) for code in range(256)], "PCMA": [decode_alaw(code) for code in range(256)],
+}  # fmt: skip
+_MIDDLE: Final = 1 << 15
+# The octet of each 16-bit sample, from the lowest on, and from this what an octet of the other law is.
+_NEAREST: Final = {law: octets(law, range(-_MIDDLE, _MIDDLE)) for law in LEVELS}
+_INTO: Final = {
+    "PCMU": bytes([_NEAREST["PCMU"][each + _MIDDLE] for each in LEVELS["PCMA"]]),
+    "PCMA": bytes([_NEAREST["PCMA"][each + _MIDDLE] for each in LEVELS["PCMU"]]),
+}  # fmt: skip
+_MU_LOW, _MU_HIGH = _halves(LEVELS["PCMU"])
+_A_LOW, _A_HIGH = _halves(LEVELS["PCMA"])
 
 
 def width(form: Format) -> int:
@@ -64,3 +91,13 @@ def samples(codec: str, payload: bytes) -> bytes:
     found[0::2] = low
     found[1::2] = high
     return bytes(found)
+
+
+def companded(law: str, codec: str, payload: bytes) -> bytes:
+    """The samples of a payload that ``width`` knows as octets of this law, each the nearest there is."""
+    if codec == law:
+        return payload
+    if codec != "L16":
+        return payload.translate(_INTO[law])
+    nearest, count = _NEAREST[law], len(payload) // 2
+    return bytes([nearest[each + _MIDDLE] for each in struct.unpack(f"!{count}h", payload[: 2 * count])])

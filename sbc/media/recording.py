@@ -2,11 +2,10 @@
 
 ``Recording.ear`` is a tap of the relay: it keeps the packet and does nothing else, so that no packet waits.
 Now and then whoever has the recording calls ``take``, and gets what is to be written and where. Both sides
-of the call stand in one WAV, the caller left and the callee right, on one timeline that begins with the
-recording (``sbc.media.timeline``): what was lost, or not said, is silence. What cannot be decoded here goes
-into a file of packets for each side, in the format of rtptools' ``rtpdump``, which Wireshark reads as well.
-
-A stretch of silence on both sides is not written but left out, and the file system keeps no room for it.
+of the call stand in one WAV, the caller left and the callee right (``sbc.media.stereo``), on one timeline
+that begins with the recording (``sbc.media.timeline``): what was lost, or not said, is silence. What no WAV
+here can hold goes into a file of packets for each side, in the format of rtptools' ``rtpdump``, which
+Wireshark reads as well.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from typing import Final, Literal
 
 from sbc.media.ear import Channel, Ear, Intake
 from sbc.media.formats import Format, Formats, written
-from sbc.media.pcm import RATE, halves, width
+from sbc.media.pcm import RATE, width
+from sbc.media.stereo import Octets, Stereo
 from sbc.media.tone import Tone
-from sbc.media.wav import FRAME, HEADER, MOST_FRAMES
 
 #: What belongs to a recording: the sound, and of each side the packets that are not decoded, described.
 Part = Literal["wav", "a.rtpdump", "b.rtpdump", "a.sdp", "b.sdp"]
@@ -26,8 +25,6 @@ DUMPS: Final[dict[str, Part]] = {"a": "a.rtpdump", "b": "b.rtpdump"}
 DESCRIBED: Final[dict[str, Part]] = {"a": "a.sdp", "b": "b.sdp"}
 #: Behind what is written of the timeline, so that packets may overtake each other.
 _HOLD: Final = RATE // 2
-#: Where in a frame each side stands.
-_OFFSETS: Final = {"a": 0, "b": 2}
 _COMFORT: Final = ("CN", "TELEPHONE-EVENT")
 _DUMPED: Final = struct.Struct("!HHI")
 _MOST_DUMPED: Final = 0xFFFF - _DUMPED.size
@@ -47,26 +44,27 @@ class Piece:
 class Recording:
     """The recording of one call, which began at ``at``; times are those of the packets.
 
+    With ``linear`` its WAV has samples of 16 bit, else those of G.711 where both sides speak that.
+
     ``dropped`` are packets that are in no file, because nobody took them in time or because they came too
-    late, or after the recording was ``over``. ``frames`` is how long the WAV is by now, 0 without one. With a
+    late, or after the recording was ``over``. With a
     ``tone`` both sides hear that they are recorded, and so does who hears the recording. ``intake`` is shared
     by many that are recorded at once.
     """
 
     __slots__ = (
-        "_began", "_channels", "_dumped", "_ears", "_intake", "_pending", "_written", "frames", "over",
-        "tone",
+        "_began", "_channels", "_dumped", "_ears", "_intake", "_sound", "over", "tone",
     )  # fmt: skip
 
-    def __init__(self, at: float, tone: Tone | None = None, intake: Intake | None = None) -> None:
+    def __init__(
+        self, at: float, tone: Tone | None = None, intake: Intake | None = None, linear: bool = False
+    ) -> None:
         self._intake = intake if intake is not None else Intake()
         self._began = at
         self._ears: list[tuple[str, Ear]] = []
         self._channels = {"a": Channel(at), "b": Channel(at)}
         self._dumped: dict[str, Formats] = {"a": {}, "b": {}}
-        self._pending = bytearray()  # frames from ``_written`` on
-        self._written = 0
-        self.frames = 0
+        self._sound = Stereo(linear)
         self.over = False
         self.tone = tone
 
@@ -74,6 +72,11 @@ class Recording:
     def dropped(self) -> int:
         """Packets that are in no file."""
         return self._channels["a"].dropped + self._channels["b"].dropped
+
+    @property
+    def frames(self) -> int:
+        """How long the WAV is by now; 0 without one."""
+        return self._sound.frames
 
     def ear(self, side: str) -> Ear:
         """Listen to one more stream of a side."""
@@ -92,18 +95,14 @@ class Recording:
     def take(self, at: float, last: bool = False) -> list[Piece]:
         """What is to be written now; with ``last`` all that is left."""
         pieces: list[Piece] = []
+        if self.over:
+            return pieces
         self._intake.hand_out()
         for side, ear in self._ears:
             strange = ear.taken()
             if strange:
                 self._sort_out(side, ear, strange, pieces)
-        come = [(_OFFSETS[side], channel.taken()) for side, channel in self._channels.items()]
-        starts = [each.start for _, stretches in come for each in stretches]
-        self._release(min([self._position(at), *starts]), False, pieces)  # however long ago the last look was
-        for offset, stretches in come:
-            for each in stretches:
-                self._put(each.codec, each.start, offset, b"".join(each.parts))
-        self._release(self._position(at), last, pieces)
+        self._lay(at, last, pieces)
         return pieces
 
     def stop(self) -> None:
@@ -119,6 +118,35 @@ class Recording:
     def _position(self, at: float) -> int:
         return self._channels["a"].position(at)
 
+    def _lay(self, at: float, last: bool, pieces: list[Piece]) -> None:
+        """Lay what has come into the WAV, and let go of what nothing can change any more."""
+        channels, sound, position = self._channels, self._sound, self._position(at)
+        left, right = channels["a"].taken(), channels["b"].taken()
+        octets: list[Octets] = []
+        starts = [each.start for stretches in (left, right) for each in stretches]
+        sound.release(min([position, *starts]) - _HOLD, octets)  # however long ago the last look was
+        for stretches, is_right in ((left, False), (right, True)):
+            for each in stretches:
+                payload = b"".join(each.parts)
+                if payload:
+                    if sound.encoding is None:
+                        sound.settle(each.codec, self._may_be_linear(), octets)
+                    sound.put(each.codec, each.start, is_right, payload)
+        if last:
+            sound.end(position, octets)
+        else:
+            sound.release(position - _HOLD, octets)
+        for offset, data in octets:
+            pieces.append(Piece("wav", data, offset))
+        for channel in channels.values():
+            channel.written = sound.written
+
+    def _may_be_linear(self) -> bool:
+        """Whether a side may send what no octet of G.711 can hold."""
+        return any(
+            [width(form) > 1 for channel in self._channels.values() for form in channel.formats.values()]
+        )
+
     def _sort_out(self, side: str, ear: Ear, strange: list[tuple[bytes, float]], pieces: list[Piece]) -> None:
         """What is no sound goes into the dump; of some it is known only now that it is sound."""
         formats = self._channels[side].formats
@@ -130,19 +158,6 @@ class Recording:
                     self._dump(side, form, data, at, dump, pieces)
         if dump:
             pieces.append(Piece(DUMPS[side], b"".join(dump)))
-
-    def _put(self, codec: str, place: int, offset: int, payload: bytes) -> None:
-        low, high = halves(codec, payload)
-        count, pending = len(low), self._pending
-        if place + count > MOST_FRAMES:
-            return
-        first = (place - self._written) * FRAME
-        last = first + count * FRAME
-        if last > len(pending):
-            pending.extend(bytes(last - len(pending)))
-        pending[first + offset : last : FRAME] = low
-        pending[first + offset + 1 : last : FRAME] = high
-        self.frames = max(self.frames, place + count)
 
     def _dump(
         self, side: str, form: Format | None, data: bytes, at: float, dump: list[bytes], pieces: list[Piece]
@@ -158,24 +173,3 @@ class Recording:
         data = data[:_MOST_DUMPED]
         dump.append(_DUMPED.pack(len(data) + _DUMPED.size, len(data), offset))
         dump.append(data)
-
-    # What nothing can change any more
-
-    def _release(self, position: int, last: bool, pieces: list[Piece]) -> None:
-        """Let go of the timeline up to a little before now, or with ``last`` of all there is."""
-        pending, start = self._pending, self._written
-        if last:
-            until = start + len(pending) // FRAME
-            if self.frames:
-                self.frames = min(MOST_FRAMES, max(self.frames, position))
-        else:
-            until = max(start, position - _HOLD)
-        ripe = min(len(pending), (until - start) * FRAME)
-        with memoryview(pending) as whole:
-            data = bytes(whole[:ripe])
-        if data.lstrip(b"\0"):
-            pieces.append(Piece("wav", data, HEADER + start * FRAME))
-        del pending[:ripe]
-        self._written = until
-        for channel in self._channels.values():
-            channel.written = until

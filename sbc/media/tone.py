@@ -8,13 +8,11 @@ none; the tone is then in what it sends next.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import pairwise
 from math import pi, sin
 from typing import Final
 
 from sbc.media.formats import Formats
-from sbc.media.pcm import RATE, decode_alaw, decode_ulaw
+from sbc.media.pcm import LEVELS, RATE, octets
 from sbc.media.rtp import bounds
 
 HERTZ: Final = 1400
@@ -36,32 +34,18 @@ def _shape() -> list[int]:
     return [round(_LEVEL * share * sin(2 * pi * HERTZ * at / RATE)) for at, share in enumerate(rising)]
 
 
-def _octets(levels: list[int]) -> bytes:
-    """For each sum of two samples the octet whose level is nearest."""
-    known = sorted({level: code for code, level in enumerate(levels)}.items())
-    between = [(low + high) // 2 for (low, _), (high, _) in pairwise(known)]
-    middle = 1 << _BITS - 1
-    sums = range(-_LOWEST + middle, _LOWEST + middle, 1 << _BITS)
-    ends = [*[bisect_left(sums, each) for each in between], len(sums)]
-    starts = [0, *ends[:-1]]
-    return b"".join([
-        bytes([code]) * (end - start) for (_, code), start, end in zip(known, starts, ends, strict=True)
-    ])  # fmt: skip
-
-
 _TONE: Final = _shape()
-_LEVELS: Final = {
-    "PCMU": [decode_ulaw(code) for code in range(256)], "PCMA": [decode_alaw(code) for code in range(256)],
-}  # fmt: skip
-_OCTETS: Final = {codec: _octets(levels) for codec, levels in _LEVELS.items()}
+_BETWEEN: Final = 1 << _BITS - 1
+_SUMS: Final = range(-_LOWEST + _BETWEEN, _LOWEST + _BETWEEN, 1 << _BITS)
+_OCTETS: Final = {codec: octets(codec, _SUMS) for codec in G711}
 
 
 def mixed(codec: str, payload: bytes, at: int) -> bytes:
     """G.711 with the tone from its sample ``at`` on, as far as it goes; both are heard."""
-    levels, octets, tone = _LEVELS[codec], _OCTETS[codec], _TONE[at : at + len(payload)]
+    levels, nearest, tone = LEVELS[codec], _OCTETS[codec], _TONE[at : at + len(payload)]
     # As long as the tone goes, for it ends before the payload does.
     heard = [
-        octets[levels[each] + more + _LOWEST >> _BITS] for each, more in zip(payload, tone, strict=False)
+        nearest[levels[each] + more + _LOWEST >> _BITS] for each, more in zip(payload, tone, strict=False)
     ]
     return bytes(heard) + payload[len(heard) :]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 from array import array
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
-from tests.edge.test_recordings import channels, share
+from tests.edge.test_recordings import channels, share, soxi
 from tests.peers.asking import ask
 from tests.peers.faults import Sbc
+from tests.peers.needs import needs
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -33,6 +33,10 @@ rules:
       record
       route "carrier"
 """
+
+
+#: What sox says of the files of a call in A-law.
+SEEN = {"companded": ["8", "A-law"], "linear": ["16", "Signed Integer PCM"]}
 
 
 @pytest.fixture
@@ -122,19 +126,23 @@ def test_a_hook_that_a_rule_calls_hears_both_sides_and_another_call_it_does_not(
 
 
 def test_sox_reads_it(running: Attacked) -> None:
-    if shutil.which("soxi") is None:
-        pytest.skip("NO SOX: what others read of a recording is not tested; Debian: apt-get install sox")
-    call = talk(running)
-    call.hang_up()
-    assert call.wait_over(30)
-    path = running.records(1)[0]["recording"]["files"][0]["path"]
-    said = [
-        subprocess.run(["soxi", option, path], capture_output=True, text=True, check=True).stdout.strip()
-        for option in ("-t", "-r", "-c", "-b")
-    ]
-    assert said == ["wav", "8000", "2", "16"]
-    told = subprocess.run(["sox", path, "-n", "stat"], capture_output=True, text=True, check=True)
-    assert "WARN" not in told.stderr
+    needs("sox")
+    settings = running.directory / "sbc.yaml"
+    written = settings.read_text()
+    for number, samples in enumerate(("companded", "linear"), 1):
+        settings.write_text(written.replace("max_size: 1G", f"samples: {samples}"))
+        ask(running.directory / "run" / "sbc.sock", "reload")
+        call = talk(running)
+        call.hang_up()
+        assert call.wait_over(30)
+        kept = running.records(number)[-1]["recording"]
+        path = Path(kept["files"][0]["path"])
+        said = [soxi(option, path) for option in ("-t", "-r", "-c", "-b", "-e")]
+        assert said == ["wav", "8000", "2", *SEEN[samples]]
+        assert round(int(soxi("-s", path)) / 8000, 3) == kept["seconds"]
+        told = subprocess.run(["sox", path, "-n", "stat"], capture_output=True, text=True, check=True)
+        assert "WARN" not in told.stderr
+        hears_both(path)
 
 
 def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(running: Attacked) -> None:

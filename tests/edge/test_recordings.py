@@ -9,8 +9,8 @@ import os
 import shutil
 import stat
 import struct
+import subprocess
 import time
-import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,20 +21,25 @@ import pytest
 
 from sbc.config.media import MediaConfig
 from sbc.config.recordings import Recordings as Settings
+from sbc.demo.tone import encode_alaw
 from sbc.ids import Ids
-from sbc.media import rtpdump, wav
+from sbc.media import rtpdump
 from sbc.media.formats import Format
 from sbc.media.kept import Kept
+from sbc.media.wav import LAWS, LINEAR, Encoding
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.system.clock import Clock
 from tests.edge.test_media_io import RANGE, Phone, plain_call, secured_call
+from tests.peers.needs import needs
 from tests.peers.small_disk import small_disk
 from tests.peers.tone import goertzel
 from tests.peers.waiting import until, until_equal
+from tests.peers.wav import read_wav
 from tests.unit.media.kit import ACCEPT, OFF, Counter, first, sdp
 
 LOW, HIGH = 440, 1000
+BOTH = pytest.mark.parametrize("samples", ["companded", "linear"])
 
 
 @dataclass
@@ -73,9 +78,19 @@ class Lab:
         self.recordings.close()
 
 
+def settings(samples: str, **more: str) -> Settings:
+    return Settings.model_validate({"directory": "recordings", "samples": samples, **more})
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
+def samples() -> str:
+    """What a test that is about neither has."""
+    return "companded"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, samples: str) -> Iterator[Lab]:
+    made = Lab(tmp_path, settings(samples))
     yield made
     made.close()
 
@@ -97,9 +112,9 @@ def mu_law(sample: int) -> int:
 
 
 def spoken(hz: float, sequence: int, kind: int = 0) -> bytes:
-    """One packet of a phone that plays a tone."""
-    step = 2 * math.pi * hz / 8000
-    tone = [mu_law(int(9000 * math.sin(step * (sequence * 160 + each)))) for each in range(160)]
+    """One packet of a phone that plays a tone: A-law by the payload type 8, else mu-law."""
+    step, law = 2 * math.pi * hz / 8000, encode_alaw if kind == 8 else mu_law
+    tone = [law(int(9000 * math.sin(step * (sequence * 160 + each)))) for each in range(160)]
     return struct.pack("!BBHII", 0x80, kind, sequence, sequence * 160, 7) + bytes(tone)
 
 
@@ -109,12 +124,15 @@ def talk(speak: Callable[[int], object], count: int) -> None:
         gevent.sleep(0.02)
 
 
-def channels(path: Path) -> tuple[list[int], list[int]]:
-    with wave.open(str(path)) as sound:
-        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (2, 2, 8000)
-        frames = sound.readframes(sound.getnframes())
-    mixed = struct.unpack(f"<{len(frames) // 2}h", frames)
-    return list(mixed[0::2]), list(mixed[1::2])
+def channels(path: Path, encoding: str = "") -> tuple[list[int], list[int]]:
+    found = read_wav(path)
+    assert (found.rate, len(found.channels)) == (8000, 2) and encoding in ("", found.encoding)
+    return found.channels[0], found.channels[1]
+
+
+def soxi(option: str, path: Path) -> str:
+    """What ``soxi`` says of a file."""
+    return subprocess.run(["soxi", option, path], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def share(samples: list[int], hz: float) -> float:
@@ -123,8 +141,9 @@ def share(samples: list[int], hz: float) -> float:
 
 
 @pytest.mark.slow
+@BOTH
 def test_what_each_side_says_is_in_its_channel_though_one_of_them_is_encrypted(
-    lab: Lab, phones: tuple[Phone, Phone]
+    lab: Lab, phones: tuple[Phone, Phone], samples: str
 ) -> None:
     a, b = phones
     protector, _ = secured_call(lab.media, a, b)
@@ -141,7 +160,7 @@ def test_what_each_side_says_is_in_its_channel_though_one_of_them_is_encrypted(
     kept = lab.end()
     (file,) = kept.files
     path = Path(file.path)
-    left, right = channels(path)
+    left, right = channels(path, "linear" if samples == "linear" else "PCMU")
     middle = slice(len(left) // 4, len(left) // 2)
     assert share(left[middle], LOW) > 0.95 and share(right[middle], HIGH) > 0.95
     assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
@@ -198,8 +217,9 @@ def test_what_is_not_decoded_is_kept_as_packets(lab: Lab, phones: tuple[Phone, P
     assert "a=rtpmap:9 G722/8000" in described and "127.0.0.1" not in described
 
 
+@BOTH
 def test_a_call_goes_on_in_its_recording_after_a_hold_with_another_codec(
-    lab: Lab, phones: tuple[Phone, Phone]
+    lab: Lab, phones: tuple[Phone, Phone], samples: str
 ) -> None:
     a, b = phones
     plain_call(lab.media, a, b)
@@ -213,15 +233,18 @@ def test_a_call_goes_on_in_its_recording_after_a_hold_with_another_codec(
     a.receive(1)
     kept = lab.end()
     assert lab.files() == ["one.wav"]
-    left, right = channels(Path(kept.files[0].path))
-    assert any(left) and 32256 in right
+    left, right = channels(Path(kept.files[0].path), "linear" if samples == "linear" else "PCMU")
+    assert any(left) and max(right) == (32256 if samples == "linear" else 32124)
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path, phones: tuple[Phone, Phone]) -> None:
+@BOTH
+def test_a_full_disk_ends_the_recording_and_not_the_call(
+    tmp_path: Path, phones: tuple[Phone, Phone], samples: str
+) -> None:
     a, b = phones
     with small_disk(tmp_path / "disk"):
-        lab = Lab(tmp_path / "disk")
+        lab = Lab(tmp_path / "disk", settings(samples))
         plain_call(lab.media, a, b)
         lab.media.record("one")
         sequence = 0
@@ -237,7 +260,8 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path, phones:
         assert kept.problem == fields["reason"] and kept.dropped
         for file in kept.files:
             left, _ = channels(Path(file.path))
-            assert share(left, LOW) > 0.5
+            assert share(left, LOW) > 0.5 and kept.seconds == len(left) / 8000
+        assert kept.files or not kept.seconds
         assert not [each for each in lab.files() if each.endswith(".part")]
         lab.close()
 
@@ -246,7 +270,7 @@ def test_all_recordings_together_have_a_size_and_what_is_over_it_ends(
     tmp_path: Path, phones: tuple[Phone, Phone]
 ) -> None:
     a, b = phones
-    lab = Lab(tmp_path, Settings.model_validate({"directory": "recordings", "max_size": "10K"}))
+    lab = Lab(tmp_path, settings("companded", max_size="10K"))
     (tmp_path / "recordings").mkdir()
     (tmp_path / "recordings" / "20260101T000000Z-old.wav").write_bytes(b"x" * 12_000)
     (tmp_path / "recordings" / "notes.txt").write_bytes(b"x" * 12_000)
@@ -269,23 +293,29 @@ def test_what_is_older_than_it_is_kept_is_removed_and_nothing_else(tmp_path: Pat
         (place / name).write_bytes(b"x")
         os.utime(place / name, (1_000_000_000, 1_000_000_000))
     os.utime(place / names[1])
-    lab = Lab(tmp_path, Settings.model_validate({"directory": "recordings", "keep": "1d"}))
+    lab = Lab(tmp_path, settings("companded", keep="1d"))
     lab.recordings.tick(0.0)
     until_equal(lambda: lab.events, ["recordings-removed"])
     assert sorted(each.name for each in place.iterdir()) == [names[1], names[3]]
     lab.close()
 
 
-def test_what_a_crash_has_left_is_put_right_and_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", [LINEAR, *LAWS.values()], ids=["linear", *LAWS])
+def test_what_a_crash_has_left_is_put_right_and_what_is_being_written_is_left_alone(
+    tmp_path: Path, encoding: Encoding
+) -> None:
     place = tmp_path / "recordings"
     place.mkdir()
     torn = place / "20260101T000000Z-torn.wav.part"
-    torn.write_bytes(wav.header(0) + b"\x01\x02\x03\x04" * 800 + b"\x05")
+    frame = b"\x01\x02\x03\x04"[: encoding.frame]
+    torn.write_bytes(encoding.header(0) + frame * 800 + b"\x05")
     dump = place / "20260101T000000Z-torn.a.rtpdump.part"
     entry = struct.pack("!HHI", 20, 12, 0) + bytes(12)
     dump.write_bytes(rtpdump.header(time.time()) + entry + entry[:7])
     empty = place / "20260101T000000Z-empty.wav.part"
-    empty.write_bytes(wav.header(0))
+    empty.write_bytes(encoding.header(0))
+    begun = place / "20260101T000000Z-begun.wav.part"
+    begun.write_bytes(encoding.header(0)[:30])
     written = place / "20260101T000000Z-mine.wav.part"
     with written.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -293,13 +323,52 @@ def test_what_a_crash_has_left_is_put_right_and_what_is_being_written_is_left_al
         lab.recordings.start()
         until_equal(lambda: lab.events, ["recording-mended"] * 2)
         assert lab.files() == ["mine.wav.part", "torn.a.rtpdump", "torn.wav"]
-    left, right = channels(torn.with_suffix(""))
-    assert (left, right) == ([0x0201] * 800, [0x0403] * 800)
+    left, right = channels(torn.with_suffix(""), encoding.law or "linear")
+    values = {"": (0x0201, 0x0403), "PCMU": (-31100, -30076), "PCMA": (-5248, -6016)}[encoding.law]
+    assert (left, right) == tuple([each] * 800 for each in values)
     assert dump.with_suffix("").read_bytes()[rtpdump.HEADER :] == entry
     told = {str(fields["file"]): fields for _, _, _, fields in lab.said}
     fields = told[str(torn.with_suffix(""))]
     assert fields["seconds"] == 0.1
     assert fields["sha256"] == hashlib.sha256(torn.with_suffix("").read_bytes()).hexdigest()
+    lab.close()
+
+
+def test_what_is_no_recording_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    place = tmp_path / "recordings"
+    place.mkdir()
+    other = place / "20260101T000000Z-other.wav.part"
+    other.write_bytes(bytes(500))
+    lab = Lab(tmp_path)
+    lab.recordings.start()
+    until_equal(lambda: lab.events, ["recording-torn"])
+    assert other.read_bytes() == bytes(500) and "move away" in str(lab.said[0][3]["remedy"])
+    lab.close()
+
+
+@pytest.mark.parametrize("law", ["PCMU", "PCMA"])
+def test_sox_reads_g711_as_it_was_said(tmp_path: Path, phones: tuple[Phone, Phone], law: str) -> None:
+    needs("sox")
+    a, b = phones
+    lab, number = Lab(tmp_path), 8 if law == "PCMA" else 0
+    section = f"m=audio {{}} RTP/AVP {number}\r\n"
+    offer = lab.media.offer("one", "a", sdp(section.format(a.port), host="127.0.0.1"), ACCEPT, OFF)
+    answer = lab.media.answer("one", "b", sdp(section.format(b.port), host="127.0.0.1"))
+    a.to, b.to = first(answer).port, first(offer).port
+    lab.media.record("one")
+    for sequence in range(10):
+        a.send(spoken(LOW, sequence, number))
+        b.receive(1)
+    (file,) = lab.end().files
+    path = Path(file.path)
+    left, right = channels(path, law)
+    seen = [soxi(each, path) for each in ("-t", "-r", "-c", "-b", "-s", "-e")]
+    assert seen == ["wav", "8000", "2", "8", str(len(left)), "A-law" if law == "PCMA" else "u-law"]
+    command = ["sox", str(path), "-t", "raw", "-e", "signed", "-b", "16", "-L", "-"]
+    read = subprocess.run(command, capture_output=True, check=True)
+    samples = list(struct.unpack(f"<{2 * len(left)}h", read.stdout))
+    assert read.stderr == b"" and (samples[0::2], samples[1::2]) == (left, right)
+    assert share(left[:1600], LOW) > 0.95 and max(map(abs, right)) <= 8
     lab.close()
 
 
@@ -316,11 +385,12 @@ def test_a_link_in_the_directory_is_not_followed(tmp_path: Path) -> None:
     lab.close()
 
 
+@BOTH
 def test_what_is_under_way_when_the_process_ends_is_whole(
-    tmp_path: Path, phones: tuple[Phone, Phone]
+    tmp_path: Path, phones: tuple[Phone, Phone], samples: str
 ) -> None:
     a, b = phones
-    lab = Lab(tmp_path)
+    lab = Lab(tmp_path, settings(samples))
     plain_call(lab.media, a, b)
     lab.media.record("one")
     a.send(spoken(LOW, 1))

@@ -14,6 +14,8 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.peers.wav import is_g711, read_wav
+
 RATE = 8000
 _WINDOW = 0.02
 _QUIET = 300.0
@@ -58,7 +60,7 @@ def write_tone(path: Path, hz: float, seconds: float = 2.0, level: float = 0.4) 
 
 
 def listen(path: Path, hz: float) -> Hearing:
-    """Measure how long ``hz`` is heard in the WAV file ``path`` (16 bit; its first channel)."""
+    """Measure how long ``hz`` is heard in the WAV file ``path`` (16 bit or G.711; its first channel)."""
     samples, rate = _read(path)
     length = int(rate * _WINDOW)
     sound = tone = windows = 0
@@ -88,6 +90,9 @@ def goertzel(samples: list[int], hz: float, rate: int) -> float:
 
 
 def _read(path: Path) -> tuple[list[int], int]:
+    if is_g711(path):
+        kept = read_wav(path)
+        return kept.channels[0], kept.rate
     with wave.open(str(path), "rb") as source:
         if source.getsampwidth() != 2:
             raise ValueError(f"{path} is not 16 bit")

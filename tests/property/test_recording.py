@@ -13,7 +13,7 @@ from sbc.media.formats import Format
 from sbc.media.overhearing import Overhearing
 from sbc.media.recording import Recording
 from sbc.media.timeline import EARLIEST
-from sbc.media.wav import FRAME, HEADER
+from sbc.media.wav import LINEAR, encoding_of
 
 pytestmark = pytest.mark.slow
 
@@ -48,10 +48,13 @@ heard = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(heard, st.integers(1, 5))
-def test_a_recording_takes_what_comes(sent: list[tuple[str, list[bytes], float]], often: int) -> None:
-    made, now, dump = Recording(0.0), 0.0, {"a": b"", "b": b""}
-    made.describe(FORMATS, FORMATS)
+@given(heard, st.integers(1, 5), st.sampled_from(["linear", "described", "companded", "later"]))
+def test_a_recording_takes_what_comes(
+    sent: list[tuple[str, list[bytes], float]], often: int, samples: str
+) -> None:
+    made, now, dump = Recording(0.0, linear=samples == "linear"), 0.0, {"a": b"", "b": b""}
+    formats = {number: each for number, each in FORMATS.items() if samples == "described" or number != 97}
+    made.describe(formats, formats)
     ears = {side: made.ear(side) for side in "ab"}
     pieces = []
     for number, (side, data, later) in enumerate(sent):
@@ -60,15 +63,25 @@ def test_a_recording_takes_what_comes(sent: list[tuple[str, list[bytes], float]]
             ears[side].hear(each, now)
         if number % often == 0:
             pieces += made.take(now)
+        if samples == "later" and number == 5:
+            made.describe({97: FORMATS[97]}, {97: FORMATS[97]})
     pieces += made.take(now, last=True)
-    written = HEADER
+    encoding, written = LINEAR, 0
     for piece in pieces:
         if piece.part == "wav":
-            assert piece.offset >= written and len(piece.data) % FRAME == 0, "never back, never torn"
+            if not written:
+                encoding = encoding_of(piece.data) or LINEAR
+                assert piece.data == encoding.header(0) and (
+                    not encoding.law or samples in ("companded", "later")
+                )
+            else:
+                assert piece.offset >= written and len(piece.data) % encoding.frame == 0, "never back or torn"
+                assert piece.offset == written or not encoding.law, "without a hole"
             written = piece.offset + len(piece.data)
         elif piece.part.endswith("rtpdump"):
             dump[piece.part[0]] += piece.data
-    assert written <= HEADER + made.frames * FRAME
+    assert written <= encoding.size_of(made.frames)
+    assert written == encoding.size_of(made.frames) or not encoding.law, "silent to its end"
     assert made.frames <= now * 8000 + EARLIEST + 400
     assert all(rtpdump.whole(each) == len(each) for each in dump.values())
 

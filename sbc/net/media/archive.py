@@ -3,12 +3,13 @@
 Every method blocks and is called in the one thread of the recordings, whose state this is. A file is begun
 as ``NAME.part``, mode 0600, and held by a lock (flock) as long as it is written; whole, it gets its name. So
 after a crash whoever starts next finds what nobody holds, puts it right and says so: nothing but the lengths
-in the head of a WAV is missing there.
+in the head of a WAV is missing there. Of which encoding a WAV is, its head says, then as when it is whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -104,13 +105,17 @@ class Archive:
 
 
 class Tape:
-    """The files of one recording; ``problem`` is why nothing more is written, or ""."""
+    """The files of one recording; ``problem`` is why nothing more is written, or "".
+
+    ``frames`` is how long the WAV is once all is finished.
+    """
 
     def __init__(self, archive: Archive, name: str, now: float) -> None:
         self._archive = archive
         self._name = name
         self._now = now
         self._files: dict[Part, int] = {}
+        self.frames = 0
         self.problem = ""
 
     def write(self, pieces: list[Piece], now: float) -> None:
@@ -143,8 +148,8 @@ class Tape:
         file = os.open(f"{self._path(part)}{_PART}", _NEW, 0o600)
         self._files[part] = file
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        head = wav.header(0) if part == "wav" else b"" if part.endswith("sdp") else rtpdump.header(self._now)
-        os.pwrite(file, head, 0)
+        if part.endswith("rtpdump"):
+            os.pwrite(file, rtpdump.header(self._now), 0)
         return file
 
     def finish(self, frames: int) -> tuple[KeptFile, ...]:
@@ -152,7 +157,13 @@ class Tape:
         kept = []
         for part, file in self._files.items():
             try:
-                found = _finished(file, part, self._path(part), frames, bool(self.problem))
+                if part == "wav":
+                    self.frames, size = _whole_wav(file, -1 if self.problem else frames)
+                else:
+                    size = os.fstat(file).st_size
+                    if part.endswith("rtpdump") and self.problem:
+                        size = _whole_dump(file, size)
+                found = _named(file, self._path(part), size)
                 if found is not None:
                     kept.append(found)
             except OSError as error:
@@ -161,20 +172,6 @@ class Tape:
                 os.close(file)
         self._files.clear()
         return tuple(kept)
-
-
-def _finished(file: int, part: Part, path: Path, frames: int, torn: bool) -> KeptFile | None:
-    """``torn``: not all could be written, so what is there says how long it is."""
-    size = os.fstat(file).st_size
-    if part == "wav":
-        if torn:
-            frames = wav.frames_of(size)
-        size = wav.HEADER + frames * wav.FRAME if frames else 0
-        if size:
-            os.pwrite(file, wav.header(frames), 0)
-    elif part.endswith("rtpdump") and torn:
-        size = _whole_dump(file, size)
-    return _named(file, path, size)
 
 
 def _named(file: int, path: Path, size: int) -> KeptFile | None:
@@ -191,6 +188,25 @@ def _named(file: int, path: Path, size: int) -> KeptFile | None:
         at += count
     os.rename(part, path)
     return KeptFile(str(path), digest.hexdigest(), size)
+
+
+def _whole_wav(file: int, frames: int) -> tuple[int, int]:
+    """Make the head of a WAV say how long it is; its frames and its size, 0 where nothing is in it.
+
+    It has ``frames``, or with -1 as many as were written; so has one of G.711, to whose end no silence can be
+    added by making it longer.
+    """
+    size = os.fstat(file).st_size
+    encoding = wav.encoding_of(os.pread(file, wav.LONGEST, 0))
+    if encoding is None:
+        if size > wav.LONGEST:
+            raise OSError(errno.EINVAL, "it does not begin as a recording does")
+        return 0, 0
+    if frames < 0 or encoding.law:
+        frames = encoding.frames_of(size)
+    if frames:
+        os.pwrite(file, encoding.header(frames), 0)
+    return frames, encoding.size_of(frames)
 
 
 def _whole_dump(file: int, size: int) -> int:
@@ -214,10 +230,7 @@ def _mended(part: Path) -> Mended | None:
             return None
         size, frames = os.fstat(file).st_size, 0
         if path.suffix == ".wav":
-            frames = wav.frames_of(size)
-            size = wav.HEADER + frames * wav.FRAME if frames else 0
-            if size:
-                os.pwrite(file, wav.header(frames), 0)
+            frames, size = _whole_wav(file, -1)
         elif path.suffix == ".rtpdump":
             size = _whole_dump(file, size)
         kept = _named(file, path, size)

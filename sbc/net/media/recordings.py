@@ -82,6 +82,7 @@ class Recordings:
         self._archive: Archive | None = None
         self._intake = Intake()
         self._tone_every = 0.0
+        self._linear = False
         self._running: dict[str, _Running] = {}
         self._turns: deque[_Running] = deque()
         self._ended: deque[_Running] = deque()
@@ -96,7 +97,7 @@ class Recordings:
         """The configuration says this now; ``directory`` is what its paths are relative to."""
         archive = self._archive
         if settings is not None:
-            self._tone_every = settings.tone_every
+            self._tone_every, self._linear = settings.tone_every, settings.samples == "linear"
         if settings is None:
             self._archive = None
         elif archive is not None and archive.directory == directory / settings.directory:
@@ -125,7 +126,7 @@ class Recordings:
         now = self._clock.now()
         name = f"{strftime('%Y%m%dT%H%M%SZ', gmtime(now))}-{call}"
         beep = Tone(self._tone_every) if tone else None
-        recording = Recording(self._clock.monotonic(), beep, self._intake)
+        recording = Recording(self._clock.monotonic(), beep, self._intake, self._linear)
         running = _Running(call, recording, Tape(self._archive, name, now))
         self._running[call] = running
         self._turns.append(running)
@@ -236,7 +237,7 @@ class Recordings:
         kept, recording = running.kept, running.recording
         kept.tones = recording.tone.heard if recording.tone is not None else None
         kept.problem, kept.dropped = problem, recording.dropped
-        kept.seconds = recording.frames / RATE
+        kept.seconds = running.tape.frames / RATE
         self._dropped += kept.dropped
         if problem:
             self._failed += 1
@@ -253,7 +254,7 @@ class Recordings:
         mended: list[Mended] = self._call(archive.mend)
         for each in mended:
             if each.problem:
-                remedy = f"make {archive.directory} writable for this user"
+                remedy = f"let this user write in {archive.directory}, and move away what is no recording"
                 self._say("ERR", "recording-torn", "", {
                     "file": each.path, "reason": each.problem, "remedy": remedy,
                 })  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect
 
 import pytest
 
 from sbc.media.formats import Format
-from sbc.media.pcm import halves, samples, width
+from sbc.media.pcm import QUIET, companded, halves, samples, width
 
 
 def values(codec: str, payload: bytes) -> list[int]:
@@ -35,6 +36,25 @@ def test_linear_samples_change_the_order_of_their_octets() -> None:
     assert values("L16", struct.pack("!4h", 1, -2, 32767, -32768)) == [1, -2, 32767, -32768]
     assert values("L16", b"\x01\x02\x03") == [0x0102], "half a sample is none"
     assert halves("L16", b"\x01\x02") == (b"\x02", b"\x01")
+
+
+@pytest.mark.parametrize("law", ["PCMU", "PCMA"])
+def test_every_16_bit_sample_becomes_the_octet_that_is_nearest(law: str) -> None:
+    every = range(-32768, 32768)
+    levels = sorted(set(values(law, bytes(range(256)))))
+    found = values(law, companded(law, "L16", struct.pack("!65536h", *every)))
+    for wanted, each in zip(every, found, strict=True):
+        at = bisect(levels, wanted)
+        assert abs(each - wanted) == min(abs(level - wanted) for level in levels[max(0, at - 1) : at + 1])
+    assert companded(law, "L16", b"\x00\x00\x7f") == QUIET[law], "half a sample is none"
+
+
+@pytest.mark.parametrize(("law", "other"), [("PCMU", "PCMA"), ("PCMA", "PCMU")])
+def test_a_law_stays_as_it_is_and_the_other_one_becomes_it(law: str, other: str) -> None:
+    every = bytes(range(256))
+    assert companded(law, law, every) == every
+    assert companded(law, other, every) == companded(law, "L16", struct.pack("!256h", *values(other, every)))
+    assert abs(values(law, companded(law, other, QUIET[other]))[0]) <= 8, "what is silent stays so"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,21 @@
-"""A recording as files: what packets become, read back with the standard library's own WAV reader."""
+"""A recording as files: what packets become, in samples of 16 bit and in those of G.711."""
 
 from __future__ import annotations
 
-import io
 import math
 import struct
-import wave
 from collections.abc import Iterable
+
+import pytest
 
 from sbc.media import rtpdump
 from sbc.media.ear import MOST_WAITING, Intake
-from sbc.media.formats import Format
+from sbc.media.formats import Format, Formats
 from sbc.media.pcm import decode_ulaw
 from sbc.media.recording import Piece, Recording
-from sbc.media.wav import HEADER, header
+from sbc.media.wav import LINEAR, encoding_of
 from tests.peers.tone import goertzel
+from tests.peers.wav import read_wav
 
 FORMATS = {
     0: Format("PCMU", 8000),
@@ -23,7 +24,10 @@ FORMATS = {
     97: Format("L16", 8000),
     101: Format("TELEPHONE-EVENT", 8000),
 }
+#: The same, of peers that speak no L16.
+COMPANDED = {number: form for number, form in FORMATS.items() if form.codec != "L16"}
 LOW, HIGH = 440, 1000
+BOTH = pytest.mark.parametrize("linear", [False, True], ids=["companded", "linear"])
 
 
 def rtp(sequence: int, payload: bytes, kind: int = 0, ssrc: int = 7, length: int = 160) -> bytes:
@@ -38,9 +42,9 @@ def tone(hz: float, sequence: int) -> bytes:
     )
 
 
-def recording() -> Recording:
-    made = Recording(100.0)
-    made.describe(FORMATS, FORMATS)
+def recording(linear: bool = True, formats: Formats = FORMATS) -> Recording:
+    made = Recording(100.0, linear=linear)
+    made.describe(formats, formats)
     return made
 
 
@@ -54,17 +58,23 @@ def files(pieces: Iterable[Piece], frames: int = 0) -> dict[str, bytes]:
         data[at : at + len(each.data)] = each.data
     if "wav" in found:
         sound = found["wav"]
-        sound[:HEADER] = header(frames)
-        sound.extend(bytes(max(0, HEADER + 4 * frames - len(sound))))
+        encoding = encoding_of(bytes(sound))
+        assert encoding is not None
+        if encoding.law:
+            assert len(sound) == encoding.size_of(frames), "zeros are no silence"
+        sound[: encoding.head] = encoding.header(frames)
+        sound.extend(bytes(max(0, encoding.size_of(frames) - len(sound))))
     return {name: bytes(data) for name, data in found.items()}
 
 
-def channels(data: bytes) -> tuple[list[int], list[int]]:
-    with wave.open(io.BytesIO(data)) as sound:
-        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (2, 2, 8000)
-        frames = sound.readframes(sound.getnframes())
-    mixed = struct.unpack(f"<{len(frames) // 2}h", frames)
-    return list(mixed[0::2]), list(mixed[1::2])
+def channels(data: bytes, encoding: str = "linear") -> tuple[list[int], list[int]]:
+    found = read_wav(data)
+    assert (found.encoding, found.rate, len(found.channels)) == (encoding, 8000, 2)
+    return found.channels[0], found.channels[1]
+
+
+def kind(linear: bool) -> str:
+    return "linear" if linear else "PCMU"
 
 
 def share(samples: list[int], hz: float) -> float:
@@ -101,7 +111,7 @@ def test_both_laws_change_within_a_call_and_events_are_silence() -> None:
 
 
 def test_what_is_on_its_way_when_the_codec_changes_is_decoded_still() -> None:
-    made = Recording(100.0)
+    made = Recording(100.0, linear=True)
     made.describe({0: FORMATS[0]}, {})
     ear = made.ear("a")
     ear.hear(rtp(0, b"\x80" * 160), 100.0)
@@ -174,7 +184,7 @@ def test_a_pair_of_silent_hours_takes_no_room_and_the_length_tells_of_them() -> 
     pieces += made.take(100.0 + 8 * 3600 + 0.02, last=True)
     assert sum(len(each.data) for each in pieces) < 40_000
     assert made.frames == 8 * 3600 * 8000 + 160
-    assert pieces[-1].offset + len(pieces[-1].data) == HEADER + 4 * made.frames
+    assert pieces[-1].offset + len(pieces[-1].data) == LINEAR.size_of(made.frames)
 
 
 def test_what_nobody_takes_is_dropped_and_counted() -> None:
@@ -191,25 +201,27 @@ def test_a_call_in_which_nobody_is_heard_makes_no_file() -> None:
     assert made.take(200.0) == [] and made.take(300.0, last=True) == [] and made.frames == 0
 
 
-def test_a_second_stream_of_a_side_does_not_talk_into_the_first() -> None:
-    made = recording()
+@BOTH
+def test_a_second_stream_of_a_side_does_not_talk_into_the_first(linear: bool) -> None:
+    made = recording(linear, COMPANDED)
     first, second = made.ear("a"), made.ear("a")
     first.hear(rtp(0, b"\x80" * 160), 100.0)
     second.hear(rtp(0, b"\x00" * 160, ssrc=9), 100.0)
     pieces = made.take(100.02)
     second.hear(rtp(100, b"\x00" * 160, ssrc=9), 102.0)
     pieces += made.take(102.02, last=True)
-    left, _ = channels(files(pieces, made.frames)["wav"])
+    left, _ = channels(files(pieces, made.frames)["wav"], kind(linear))
     assert left[:160] == [32124] * 160 and left[16000:16160] == [-32124] * 160 and not any(left[160:16000])
     assert made.dropped == 1
 
 
-def test_calls_that_are_recorded_at_once_have_each_their_own_sound() -> None:
+@BOTH
+def test_calls_that_are_recorded_at_once_have_each_their_own_sound(linear: bool) -> None:
     shared = Intake()
-    calls = [Recording(100.0, intake=shared) for _ in range(3)]
+    calls = [Recording(100.0, intake=shared, linear=linear) for _ in range(3)]
     ears, pieces = [], [list[Piece]() for _ in calls]
     for each in calls:
-        each.describe(FORMATS, FORMATS)
+        each.describe(COMPANDED, COMPANDED)
         ears.append([each.ear("a"), each.ear("b")])
     codes = {(number, side): 0x80 + 16 * number + side for number in range(3) for side in (0, 1)}
     for turn in range(50):
@@ -220,7 +232,7 @@ def test_calls_that_are_recorded_at_once_have_each_their_own_sound() -> None:
         pieces[turn % 3] += calls[turn % 3].take(at)
     for number, made in enumerate(calls):
         pieces[number] += made.take(101.0, last=True)
-        sides = channels(files(pieces[number], made.frames)["wav"])
+        sides = channels(files(pieces[number], made.frames)["wav"], kind(linear))
         for side, samples in enumerate(sides):
             sound = decode_ulaw(codes[number, side])
             lost = {0} if number == 1 else set()
@@ -228,20 +240,22 @@ def test_calls_that_are_recorded_at_once_have_each_their_own_sound() -> None:
             assert samples.count(0) == 160 * len(lost)
 
 
-def test_numbers_that_begin_anew_interrupt_nothing() -> None:
+@BOTH
+def test_numbers_that_begin_anew_interrupt_nothing(linear: bool) -> None:
     """RFC 3550 5.1: a sequence number has 16 bits, a timestamp 32, and both begin anywhere."""
-    made = recording()
+    made = recording(linear, COMPANDED)
     ear = made.ear("a")
     for each in range(20):
         sequence, timestamp = (65530 + each) & 0xFFFF, (2**32 - 1600 + each * 160) & 0xFFFFFFFF
         head = struct.pack("!BBHII", 0x80, 0, sequence, timestamp, 0xFFFFFFFE)
         ear.hear(head + bytes([0x80 + each]) * 160, 100.0 + each * 0.02)
-    left, _ = channels(files(made.take(100.4, last=True), made.frames)["wav"])
+    left, _ = channels(files(made.take(100.4, last=True), made.frames)["wav"], kind(linear))
     assert left == [decode_ulaw(0x80 + each) for each in range(20) for _ in range(160)]
 
 
-def test_a_codec_is_decoded_though_its_first_packets_overtake_the_answer_that_names_it() -> None:
-    made = Recording(100.0)
+@BOTH
+def test_a_codec_is_decoded_though_its_first_packets_overtake_the_answer_that_names_it(linear: bool) -> None:
+    made = Recording(100.0, linear=linear)
     ear = made.ear("a")
     for each in range(5):
         ear.hear(rtp(each, b"\x80" * 160), 100.5 + each * 0.02)
@@ -250,7 +264,7 @@ def test_a_codec_is_decoded_though_its_first_packets_overtake_the_answer_that_na
         ear.hear(rtp(each, b"\x80" * 160), 100.5 + each * 0.02)
     found = files(made.take(100.7, last=True), made.frames)
     assert set(found) == {"wav"} and not made.dropped
-    assert channels(found["wav"])[0].count(32124) == 1600
+    assert channels(found["wav"], kind(linear))[0].count(32124) == 1600
 
 
 def test_once_it_is_over_nothing_is_kept() -> None:
@@ -264,13 +278,14 @@ def test_once_it_is_over_nothing_is_kept() -> None:
     assert made.take(100.2, last=True) == [] and made.dropped == 3
 
 
-def test_headers_with_sources_extension_and_padding_are_not_sound() -> None:
-    made = recording()
+@BOTH
+def test_headers_with_sources_extension_and_padding_are_not_sound(linear: bool) -> None:
+    made = recording(linear, COMPANDED)
     ear = made.ear("a")
     head = struct.pack("!BBHII", 0x80 | 0x20 | 0x10 | 1, 0, 0, 0, 7)
     ear.hear(
         head + bytes(4) + struct.pack("!HH", 0xBEDE, 1) + bytes(4) + b"\x80" * 8 + b"\x00\x00\x03", 100.0
     )
     ear.hear(struct.pack("!BBHII", 0x80 | 0x10, 0, 1, 8, 7) + b"\x00", 100.001)
-    left, _ = channels(files(made.take(100.001, last=True), made.frames)["wav"])
+    left, _ = channels(files(made.take(100.001, last=True), made.frames)["wav"], kind(linear))
     assert left == [32124] * 8
