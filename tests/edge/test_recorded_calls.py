@@ -145,7 +145,13 @@ def test_sox_reads_it(running: Attacked) -> None:
         hears_both(path)
 
 
-def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(running: Attacked) -> None:
+@pytest.mark.parametrize("samples", ["companded", "linear"])
+def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(
+    running: Attacked, samples: str
+) -> None:
+    settings = running.directory / "sbc.yaml"
+    settings.write_text(settings.read_text().replace("max_size: 1G", f"samples: {samples}"))
+    ask(running.directory / "run" / "sbc.sock", "reload")
     talk(running)
     kept = running.directory / "kept"
     until(lambda: [each for each in kept.glob("*.wav.part") if each.stat().st_size > 40_000])
@@ -159,6 +165,9 @@ def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(ru
     assert line["file"] == str(path) and path.suffix == ".wav"
     assert line["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     hears_both(path)
+    left, right = channels(path, "PCMA" if samples == "companded" else "linear")
+    assert float(line["seconds"]) == round(len(left) / 8000, 3)
+    assert share(left[-800:], OFFICE_HERTZ) > 0.9 and share(right[-800:], CARRIER_HERTZ) > 0.9, "to its end"
 
 
 def test_a_disk_that_is_full_is_told_to_whoever_looks_and_the_call_goes_on(running: Attacked) -> None:
