@@ -25,6 +25,8 @@ DUMPS: Final[dict[str, Part]] = {"a": "a.rtpdump", "b": "b.rtpdump"}
 DESCRIBED: Final[dict[str, Part]] = {"a": "a.sdp", "b": "b.sdp"}
 #: Behind what is written of the timeline, so that packets may overtake each other.
 _HOLD: Final = RATE // 2
+#: Silence that is let go of by itself, not laid with what came behind it, however long ago the last look was.
+_LONG_AGO: Final = 2 * RATE
 _COMFORT: Final = ("CN", "TELEPHONE-EVENT")
 _DUMPED: Final = struct.Struct("!HHI")
 _MOST_DUMPED: Final = 0xFFFF - _DUMPED.size
@@ -124,7 +126,9 @@ class Recording:
         left, right = channels["a"].taken(), channels["b"].taken()
         octets: list[Octets] = []
         starts = [each.start for stretches in (left, right) for each in stretches]
-        sound.release(min([position, *starts]) - _HOLD, octets)  # however long ago the last look was
+        before = min([position, *starts]) - _HOLD
+        if before > sound.written + _LONG_AGO:
+            sound.release(before, octets)
         for stretches, is_right in ((left, False), (right, True)):
             for each in stretches:
                 payload = b"".join(each.parts)

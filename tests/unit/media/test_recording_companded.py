@@ -13,6 +13,7 @@ from sbc.media.recording import Piece, Recording
 from sbc.media.wav import LAWS, LINEAR, encoding_of
 from tests.peers.wav import read_wav
 from tests.unit.media.test_recording import (
+    BOTH,
     COMPANDED,
     FORMATS,
     HIGH,
@@ -222,3 +223,18 @@ def test_a_disk_that_fails_is_given_no_silence() -> None:
     assert made.take(101.0)
     made.stop()
     assert made.take(200.0) == [] and made.take(300.0, last=True) == []
+
+
+@BOTH
+def test_a_look_at_a_call_in_which_both_speak_writes_once(linear: bool) -> None:
+    """Each time that the disk is asked costs as much as many packets."""
+    made = recording(linear, COMPANDED)
+    ears = [made.ear("a"), made.ear("b")]
+    for each in range(500):
+        for late, ear in enumerate(ears):
+            ear.hear(rtp(each, b"\x80" * 160), 100.0 + each * 0.02 + late * 0.007)
+        if each % 53 == 52:
+            pieces = made.take(100.013 + each * 0.02)
+            assert [piece.offset for piece in pieces if piece.offset] and len(pieces) <= (
+                1 if each > 53 else 2
+            )
