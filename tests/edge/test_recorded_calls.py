@@ -154,7 +154,7 @@ def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(
     ask(running.directory / "run" / "sbc.sock", "reload")
     talk(running)
     kept = running.directory / "kept"
-    until(lambda: [each for each in kept.glob("*.wav.part") if each.stat().st_size > 40_000])
+    until(lambda: [each for each in kept.glob("*.wav.part") if each.stat().st_size > 20_000])
     running.sbc._process.kill()
     running.sbc._process.wait()
     assert not list(kept.glob("*.wav"))

@@ -31,8 +31,9 @@ from sbc.observe.journal import Level
 from sbc.observe.views import RecordingsView
 
 #: Seconds between two looks, and within which each recording is looked at once. To wake the thread costs as
-#: much as to write seven recordings, so there are few looks, and each has many.
-_TICK, _ROUND = 0.25, 1.0
+#: much as to write seven recordings, so there are few looks, and each has many. A crash loses what has come
+#: in a round and a look, and half a second more (``sbc.media.recording``): docs/recording.md says how much.
+_TICK, _ROUND = 0.5, 2.0
 #: Recordings of one look that are taken in a row, for that computes and packets wait.
 _IN_A_ROW: Final = 4
 _SWEEP_EVERY: Final = 60.0
