@@ -1,9 +1,9 @@
 """What others notice while one authenticated peer floods: the set-up of calls, RTP, and the server's memory.
 
-The server has a core to itself and everything else the other. Each flood is measured twice: against
-Portcullis, and for the baseline against a sink, which takes what is sent at the rate that Portcullis took it
-at and throws it away, while the same calls go through an unflooded Portcullis. So what the generator takes
-from the caller and the callee, which share its core, is in both.
+The server has a core to itself and everything else the other. Each flood goes to Portcullis as fast as it is
+taken, which tells the rate, and then twice at that rate: to Portcullis, and for the baseline to a sink, which
+throws it away while the same calls go through an unflooded Portcullis. So what the generator takes from the
+caller and the callee, which share its core, is in both.
 """
 
 from __future__ import annotations
@@ -71,26 +71,32 @@ class Flooding(PeerProcess):
 
 def floods(kinds: Sequence[str] = FLOODS, seconds: float = 30, caps: str = "") -> list[Row]:
     """Three rows for each kind and for none; ``caps`` is what sbc.yaml says, the defaults without."""
-    rows = []
-    for kind in ("", *kinds):
-        flooded = measure(kind, seconds, caps)
-        rows += _rows(kind or "no flood", "portcullis", flooded)
-        if kind:
-            at_sink = measure(kind, seconds, caps, flooded.rate)
-            rows = rows[:-3] + _rows(kind, "a sink", at_sink) + rows[-3:]
+    rows = _rows("no flood", "portcullis", measure("", seconds, caps))
+    for kind in kinds:
+        rate = measure(kind, seconds / 3, caps, settles=0).rate
+        rows += _rows(kind, "a sink", measure(kind, seconds, caps, rate, to_sink=True, settles=0))
+        rows += _rows(kind, "portcullis", measure(kind, seconds, caps, rate))
     return rows
 
 
-def measure(kind: str, seconds: float, caps: str = "", sink_rate: float = 0.0) -> Run:
-    """One kind of flood, or none, for so long; with ``sink_rate`` it goes to a sink."""
+def measure(
+    kind: str,
+    seconds: float,
+    caps: str = "",
+    rate: float = 0.0,
+    *,
+    to_sink: bool = False,
+    settles: float = SETTLES,
+) -> Run:
+    """One kind of flood, or none, for so long, at ``rate`` a second or as fast as it is taken."""
     with (
         TemporaryDirectory(prefix="bench-") as root,
         _server(Path(root), caps) as (server, lab, ports, bystander),
     ):
-        order = _order(lab, kind, ports["tcp" if kind == "keepalives" else "tls"])
+        order = replace(_order(lab, kind, ports["tcp" if kind == "keepalives" else "tls"]), rate=rate)
         with ExitStack() as stack:
-            if sink_rate:
-                order = replace(order, port=ports["sink"], rate=sink_rate)
+            if to_sink:
+                order = replace(order, port=ports["sink"])
                 own = lab.issue(NAME)
                 sink = replace(order, kind=SINK)
                 if kind in ATTACKS:  # in the clear
@@ -108,16 +114,16 @@ def measure(kind: str, seconds: float, caps: str = "", sink_rate: float = 0.0) -
             began = time.monotonic()
             bystander.run(seconds, CALLS)
             took = time.monotonic() - began
-            rate = flooder.sent() / took if flooder is not None else 0.0
+            taken = flooder.sent() / took if flooder is not None else 0.0
             core = (cpu_seconds(*server.leaders) - cpu) / took
             grown = resident_bytes(*server.leaders) / before - 1
             if flooder is not None:
                 flooder.stop()
-            time.sleep(SETTLES if kind and not sink_rate else 0)
+            time.sleep(settles)
             left = resident_bytes(*server.leaders) / before - 1
     setups = sorted(bystander.setups)
     return Run(
-        rate, core, _part(setups, 0.5), _part(setups, 0.99), _part(sorted(bystander.packets), 1.0), grown,
+        taken, core, _part(setups, 0.5), _part(setups, 0.99), _part(sorted(bystander.packets), 1.0), grown,
         left, bystander.failed, len(setups),
     )  # fmt: skip
 

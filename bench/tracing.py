@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measure import LOAD_CORE
+from bench.measure import LOAD_CORE, SERVER_CORE
 from bench.report import Row
 from bench.servers import portcullis
 from bench.signalling import Run, measure
@@ -53,9 +53,7 @@ def _ring(most: int) -> Callable[[Path, Lab, int, int], PeerProcess]:
 def _followed(directory: Path, lab: Lab, port: int, onward: int) -> PeerProcess:
     bare = portcullis(directory, lab, port, onward)
     assert isinstance(bare, Portcullis)
-    server = Followed("portcullis", directory, tcp=bare.tcp)
-    server.argv = bare.argv
-    return server
+    return Followed("portcullis", directory, tcp=bare.tcp, cpu=SERVER_CORE)
 
 
 SERVERS = {"nothing kept": _ring(0), "ring: 200": _ring(200), "ring: 200, and a trace": _followed}

@@ -40,9 +40,9 @@ PATIENCE = 120.0  # seconds to start and to end: whoever is watched takes its ti
 # What works for a subject begins in one of these functions: accepting, serving a connection, ending a turn,
 # a look at the media sockets. It is over with what the last of them did.
 ROADS = {
-    "ClientHello": ("_accept", "_serve"),
-    "INVITE": ("_serve", "_flush"),
-    "packet": ("_look",),
+    "ClientHello": ("StreamListener._accept", "StreamListener._serve"),
+    "INVITE": ("StreamListener._serve", "StreamChannel._flush"),
+    "packet": ("Poller._look",),
 }
 
 
@@ -161,7 +161,7 @@ class Witness:
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call" and (place := self._place(frame.f_code)):
-            *_, root = [each.co_name for each in _callers(frame) if self._place(each)]
+            *_, root = [each.co_qualname for each in _callers(frame) if self._place(each)]
             self.entered.append((time.monotonic(), root, *place))
 
     def _place(self, code: CodeType) -> tuple[str, str] | None:

@@ -45,6 +45,10 @@ class Tally:
         """Where what happens at ``listener`` is counted."""
         return self._stats.setdefault((listener, direction), Stats())
 
+    def connections(self) -> int:
+        """How many there are in all, with those that still shake hands."""
+        return sum(stats.open + stats.in_flight for stats in self._stats.values())
+
     def total(self, direction: Direction) -> Stats:
         """The sums over all listeners."""
         rows = [astuple(stats) for (_, way), stats in self._stats.items() if way == direction]

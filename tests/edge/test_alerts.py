@@ -270,6 +270,7 @@ def test_a_restart_tells_nothing_again_and_knows_what_is_over(watching: Any, mai
     here.see(GOOD)
     here.see(REFUSED)
     until(lambda: len(mail.mails) == 1)
+    until(lambda: not len(here.alerting._sinks["noc"].outbox), "it is known to have arrived")
     here.saved.close()
     assert kept(here.directory, STATE)
     here.begin()

@@ -132,13 +132,19 @@ def test_secrets_are_shown_for_a_word_that_the_journal_has(running: Attacked) ->
         (("--last", "--call", "nobody"), "nothing is among the last messages"),
         (("--trunk", "nowhere"), "there is no trunk 'nowhere'"),
         (("--for", "90000s"), "a trace lasts at most"),
-        (("-w", "/nowhere/at/all"), "cannot write /nowhere/at/all"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_in_one_line(
     running: Attacked, options: tuple[str, ...], why: str
 ) -> None:
     assert why in sbc(running.directory, "trace", *options).refused_in_one_line()
+
+
+def test_a_file_that_cannot_be_written_is_refused_in_one_line(running: Attacked) -> None:
+    before = begun(running)
+    refused = sbc(running.directory, "trace", "-w", "/nowhere/at/all").refused_in_one_line()
+    assert "cannot write /nowhere/at/all" in refused
+    until(lambda: begun(running) > before, "it had begun, and no other test takes its line for its own")
 
 
 def test_nothing_is_kept_where_nothing_is_to_be_and_numbers_are_short_where_they_are_to_be(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -293,13 +294,17 @@ class StreamListener:
         finally:
             self._handshakes.give(party)
             self._stats.in_flight -= 1
-        STEPS.run(self._tell, attempt, error)  # those that say nothing are all given up at once
+        # Those that say nothing are all given up at once.
+        STEPS.run(self._give_up, attempt, error, sock)
         del error  # its traceback leads here: a circle that would keep the session until the collector comes
         _linger(sock)
+        STEPS.run(sock.close)
         return None
 
-    def _tell(self, attempt: _Attempt, error: HandshakeError) -> None:
+    def _give_up(self, attempt: _Attempt, error: HandshakeError, sock: socket.socket) -> None:
         self._handler.on_handshake_failed(attempt.event(error, self.clock.now()))
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
 
     def _converse(
         self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None, former: Snapshot
@@ -418,9 +423,5 @@ def _is_alone(listener: str, snapshot: Snapshot) -> bool:
 
 def _linger(sock: socket.socket) -> None:
     # Our alert is still on its way; closing with input unread would reset it away.
-    try:
-        sock.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
     with gevent.Timeout(_LINGER, False):
         discard(sock)

@@ -271,9 +271,9 @@ def test_patterns_meet_where_one_text_matches_both(one: str, other: str, expecte
 
 @given(st.ip_addresses())
 def test_the_texts_of_exempt_addresses_are_those_of_the_networks(address: object) -> None:
+    if getattr(address, "ipv4_mapped", None) is not None:
+        return  # such an address is known by its IPv4 form; how Python writes it depends on its version
     text = str(address)
-    if "." in text and ":" in text:
-        return  # mapped: such an address is known by its IPv4 form
     assert any(fnmatchcase(text, each) for each in EXEMPT_TEXTS) is exempt(text)
 
 
