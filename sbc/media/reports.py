@@ -95,7 +95,7 @@ class Reports:
                     here = first + _BLOCK * block
                     if here + _BLOCK <= end and compound[here : here + 4] == ssrc:
                         self._block(compound[here : here + _BLOCK], sent, missed, rate, at)
-            elif kind == _XR:
+            elif kind == _XR and start + 8 <= end:  # compiled, bytes that end before they begin are an error
                 self._extended(compound[start + 8 : end], ssrc)
 
     def _block(self, block: bytes, sent: int, missed: int, rate: int, at: float) -> None:

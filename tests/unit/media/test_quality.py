@@ -290,3 +290,16 @@ def test_whatever_arrives_every_figure_stays_in_its_bounds(
             assert seconds is None or 0 <= seconds <= 10
         for score in (found.mos, found.sent_mos):
             assert score is None or 1 <= score <= 5
+
+
+@pytest.mark.parametrize("words", range(8))
+def test_reports_of_any_length_before_others_pass_and_break_nothing(words: int) -> None:
+    """Compiled code is stricter with bytes than Python is, and an error would hold up all calls."""
+    a, b = legs()
+    speak(a, range(1, 60))
+    for kind in (200, 201, 205, 206, 207):
+        for content in (bytes(4 * words), b"\xff" * 4 * words, b"\x07" * 4 * words):
+            odd = struct.pack("!BBH", 0x81, kind, words) + content
+            for more in (receiver_report(b""), odd):
+                report(b, odd + more, 102.0)
+    assert of(a).loss == 0.0
