@@ -59,6 +59,7 @@ rules:
 """
 HOOKS = """
 from sbc.hookapi import SetHeader, amend
+TIME_LIMIT = 60
 def on_invite(facts): return amend(SetHeader("X-A", facts.from_user))
 def on_route(facts, decision): return decision
 def on_answer(facts, answer): pass

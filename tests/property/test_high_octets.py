@@ -76,6 +76,7 @@ rules:
 """
 HOOKS = f"""
 from sbc.hookapi import SetHeader, SetPart, amend
+TIME_LIMIT = 60
 NAMES = {HEADERS!r}
 def on_invite(facts):
     seen = "".join(facts.header(name) or "" for name in NAMES)[:200]
