@@ -67,7 +67,7 @@ class SbcProcess:
         """The words of the first line of the journal with ``tag``, waiting for it; {} where none came."""
         deadline = time.monotonic() + seconds
         while True:
-            for line in self.log.read_text(errors="replace").splitlines():
+            for line in whole_lines(self.log).splitlines():
                 if tag in line:
                     return words(line)
             if time.monotonic() > deadline:
@@ -78,7 +78,7 @@ class SbcProcess:
         """The first call record, waiting for it; {} where none came."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self._records.exists() and (lines := self._records.read_text().splitlines()):
+            if self._records.exists() and (lines := whole_lines(self._records).splitlines()):
                 record: dict[str, Any] = json.loads(lines[0])
                 return record
             gevent.sleep(0.05)
@@ -106,6 +106,12 @@ class SbcProcess:
             return None
         finally:
             connection.close()
+
+
+def whole_lines(path: Path) -> str:
+    """What a file has by now, but a line that is half written: who reads while another writes may see one."""
+    text = path.read_text(errors="replace")
+    return text[: text.rfind("\n") + 1]
 
 
 def words(line: str) -> dict[str, str]:

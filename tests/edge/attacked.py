@@ -17,7 +17,7 @@ from sbc.base import Address, LocalError
 from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME, LabPorts
 from sbc.demo.pki import write_lab
-from sbc.demo.process import words
+from sbc.demo.process import whole_lines, words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
 from tests.peers.asking import ask
@@ -141,7 +141,7 @@ class Attacked:
 
     def log(self) -> str:
         """The journal so far."""
-        return self.sbc.log.read_text(errors="replace")
+        return whole_lines(self.sbc.log)
 
     def lines(self, tag: str, *, count: int = 1, **wanted: str) -> list[dict[str, str]]:
         """The words of each line of the journal with ``tag`` and these words, once there are ``count``."""

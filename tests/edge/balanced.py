@@ -13,6 +13,7 @@ import gevent
 from gevent import socket, ssl
 
 from sbc.demo.pki import write_lab
+from sbc.demo.process import whole_lines
 from sbc.policy.proxy_header import SIGNATURE
 from sbc.sip.message import Response
 from sbc.sip.stream import MessageStream
@@ -106,7 +107,7 @@ class Lab:
 
     def log(self) -> str:
         """The journal so far."""
-        return self.sbc.log.read_text(errors="replace")
+        return whole_lines(self.sbc.log)
 
     def secure(self, sock: Any) -> Any:
         """Mutual TLS over a connection whose header has been sent."""

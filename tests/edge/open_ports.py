@@ -17,6 +17,7 @@ from sbc.base import Address
 from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import write_lab
+from sbc.demo.process import whole_lines
 from sbc.demo.tls import Credentials, connect
 from sbc.demo.voice import VoiceSettings
 from sbc.sip.digest import user_hash
@@ -191,7 +192,7 @@ class Open:
 
     def log(self) -> list[str]:
         """The lines of the journal so far."""
-        return self.sbc.log.read_text(errors="replace").splitlines()
+        return whole_lines(self.sbc.log).splitlines()
 
 
 @contextmanager

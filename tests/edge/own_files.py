@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
+from sbc.demo.process import whole_lines
 from tests.peers.portcullis import Portcullis
 
 
@@ -59,4 +60,4 @@ class OwnFiles:
 
     def log(self) -> str:
         """The journal so far."""
-        return self.sbc.log.read_text(errors="replace")
+        return whole_lines(self.sbc.log)

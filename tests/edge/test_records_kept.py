@@ -13,6 +13,7 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST
+from sbc.demo.process import whole_lines
 from tests.edge.attacked import Attacked, attacked
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc
@@ -45,7 +46,7 @@ def test_a_process_that_is_killed_loses_no_record(tmp_path: Path) -> None:
 
 def refused(directory: Path) -> list[dict[str, Any]]:
     """The records of what began no call."""
-    lines = (directory / "run" / "calls.jsonl").read_text().splitlines()
+    lines = whole_lines(directory / "run" / "calls.jsonl").splitlines()
     return [each for each in map(json.loads, lines) if each["refused"]]
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sbc.demo.process import whole_lines
 from tests.interop.rig import SBC, Far, Rig
 from tests.peers.asking import ask
 from tests.peers.ports import free_port
@@ -56,7 +57,7 @@ def run(directory: Path, calls: int) -> dict[str, Any]:
             return {"calls": len(status["calls"]), "ports": taken, "transactions": status["transactions"]}
 
         over = until(left, "all is over", 90, holds=lambda found: not any(found.values()))
-        records = (rig.root / "sbc" / "run" / "calls.jsonl").read_text().splitlines()
+        records = whole_lines(rig.root / "sbc" / "run" / "calls.jsonl").splitlines()
         lost = subprocess.run([find("iptables"), "-L", "INPUT", "-nvx"], capture_output=True, check=True)
     return {
         "caller": asdict(counts), "callee": asdict(there.counts()), "left": over,

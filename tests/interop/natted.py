@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sbc.demo.process import whole_lines
 from sbc.sip.digest import user_hash
 from tests.interop.pair import HIGH, LOW
 from tests.interop.rig import talk
@@ -199,7 +200,7 @@ def run(root: Path) -> dict[str, Any]:
             told[user] = bool(heard(alice.recording(call), LOW)), bool(heard(phone.recording(number), HIGH))
         records = directory / "run" / "calls.jsonl"
         lines = until(
-            lambda: records.read_text().splitlines(), "both records", holds=lambda found: len(found) == 2
+            lambda: whole_lines(records).splitlines(), "both records", holds=lambda found: len(found) == 2
         )
         told["remotes"] = [json.loads(line)["b"]["remote"].rpartition(":")[0] for line in lines]
         told["media"] = [json.loads(line)["b"]["media"]["remote"].rpartition(":")[0] for line in lines]

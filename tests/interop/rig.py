@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from sbc.demo.process import whole_lines
 from tests.peers.call_records import calls_in
 from tests.peers.lab import Lab
 from tests.peers.pjsip import Pjsip, PjsipSettings
@@ -187,7 +188,7 @@ class Rig:
 
     def log(self) -> list[str]:
         """What the SBC has logged until now."""
-        return self.sbc.log.read_text(errors="replace").splitlines()
+        return whole_lines(self.sbc.log).splitlines()
 
     def check_log(self) -> None:
         """No error, no warning but those of the kind ``warned``, nothing that Python printed."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sbc.demo.process import whole_lines
 from tests.peers.asking import ask
 from tests.peers.call_records import calls_in
 from tests.peers.dnsmasq import Dnsmasq
@@ -79,7 +80,7 @@ class Served:
 
     def log(self) -> str:
         """The journal so far."""
-        return (self.directory / "sbc.log").read_text(errors="replace")
+        return whole_lines(self.directory / "sbc.log")
 
     def states(self) -> list[str]:
         """What ``sbc status`` says of each of the carrier's peers."""

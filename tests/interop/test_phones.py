@@ -13,6 +13,7 @@ import pytest
 
 from sbc.demo.lab import HOST
 from sbc.demo.pki import write_lab
+from sbc.demo.process import whole_lines
 from sbc.sip.digest import user_hash
 from tests.edge.sbc_command import sbc
 from tests.peers.baresip import Baresip, BaresipSettings
@@ -100,7 +101,7 @@ class Phones:
 
     def log(self) -> str:
         """The SBC's journal."""
-        return self.sbc.log.read_text(errors="replace")
+        return whole_lines(self.sbc.log)
 
 
 @pytest.fixture
