@@ -49,9 +49,8 @@ class Recording:
     With ``linear`` its WAV has samples of 16 bit, else those of G.711 where both sides speak that.
 
     ``dropped`` are packets that are in no file, because nobody took them in time or because they came too
-    late, or after the recording was ``over``. With a
-    ``tone`` both sides hear that they are recorded, and so does who hears the recording. ``intake`` is shared
-    by many that are recorded at once.
+    late, or after the recording was ``over``. With a ``tone`` both sides hear that they are recorded, and so
+    does who hears the recording. ``intake`` is shared by many that are recorded at once.
     """
 
     __slots__ = (

@@ -62,15 +62,11 @@ class Encoding:
 
 LINEAR: Final = Encoding(1, "")
 LAWS: Final = {"PCMA": Encoding(6, "PCMA"), "PCMU": Encoding(7, "PCMU")}
+_BY_NUMBER: Final = {each.number: each for each in [LINEAR, *LAWS.values()]}
 
 
 def encoding_of(head: bytes) -> Encoding | None:
     """The encoding of a file by its first octets; None where it is none of ours."""
     if len(head) >= _HAS_FORMAT and head[:4] == b"RIFF":
-        number = head[_FORMAT] | head[_FORMAT + 1] << 8
-        if number == LINEAR.number:
-            return LINEAR
-        for each in LAWS.values():
-            if each.number == number:
-                return each
+        return _BY_NUMBER.get(head[_FORMAT] | head[_FORMAT + 1] << 8)
     return None

@@ -148,11 +148,27 @@ class Open:
 
     def wire(self, kind: str) -> Datagrams | Stream:
         """A stranger's way in, over ``udp``, ``tcp`` or ``tls``."""
+        address = Address(*self.address(kind))
         if kind == "udp":
-            return Datagrams(Address(HOST, self.udp))
+            return Datagrams(address)
         if kind == "tcp":
-            return Stream(PlainStream(Address(HOST, self.tcp)))  # type: ignore[arg-type]
-        return Stream(connect(Address(HOST, self.tls), SBC_NAME, self.directory / "tls" / "lab-ca.pem", None))
+            return Stream(PlainStream(address))  # type: ignore[arg-type]
+        return Stream(connect(address, SBC_NAME, self.directory / "tls" / "lab-ca.pem", None))
+
+    def address(self, kind: str) -> tuple[str, int]:
+        """Where a stranger finds ``udp``, ``tcp`` or ``tls``."""
+        return HOST, {"udp": self.udp, "tcp": self.tcp, "tls": self.tls}[kind]
+
+    def opened(self, kind: str, source: str, stack: ExitStack) -> Any:
+        """A connection of ``source`` that is closed at the end; None where it was refused."""
+        sock = socket.socket()
+        stack.callback(sock.close)
+        sock.bind((source, 0))
+        sock.settimeout(20)
+        with suppress(OSError):
+            sock.connect(self.address(kind))
+            return sock
+        return None
 
     def alice(self, kind: str) -> Datagrams | Stream:
         """The same, of somebody who has proved a password."""
@@ -205,19 +221,3 @@ def open_to_all(directory: Path, words: str = "", patience: int = 15) -> Iterato
         assert not (fault := in_text("\n".join(made.log()))), fault
     finally:
         made.close()
-
-
-def address(sbc: Open, kind: str) -> tuple[str, int]:
-    return ("127.0.0.1", {"tcp": sbc.tcp, "tls": sbc.tls, "udp": sbc.udp}[kind])
-
-
-def opened(sbc: Open, kind: str, source: str, stack: ExitStack) -> Any:
-    """A connection of ``source`` that is closed at the end; None where it was refused."""
-    sock = socket.socket()
-    stack.callback(sock.close)
-    sock.bind((source, 0))
-    sock.settimeout(20)
-    with suppress(OSError):
-        sock.connect(address(sbc, kind))
-        return sock
-    return None

@@ -19,6 +19,7 @@ from gevent.server import StreamServer
 from sbc.base import Address
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import Issued, LabAuthority
+from sbc.demo.process import whole_lines
 from sbc.sip.message import Request, response_to
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
@@ -197,7 +198,7 @@ class RotationLab:
 
     def journal(self, tag: str) -> list[str]:
         """The lines of the journal with ``tag``."""
-        return [line for line in self.sbc.log.read_text(errors="replace").splitlines() if tag in line]
+        return [line for line in whole_lines(self.sbc.log).splitlines() if tag in line]
 
 
 def put(stem: Path, issued: Issued, ending: str = "") -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from sbc.base import Address, LocalError
 from sbc.demo.lab import HOST
+from sbc.demo.process import whole_lines
 from sbc.sip.digest import user_hash
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.serialize import serialize
@@ -252,11 +253,10 @@ class Load(OwnFiles):
         """By user the Call-ID and CSeq of what is on the disk."""
         return {user: rows[0][8:10] for user, rows in kept(self.state, "bindings").items()}
 
-    def recorded(self) -> bytes:
+    def recorded(self) -> str:
         """The records, of which the last may be torn while nobody has looked after it."""
         path = self.state / "calls.jsonl"
-        data = path.read_bytes() if path.exists() else b""
-        return data[: data.rfind(b"\n") + 1]
+        return whole_lines(path) if path.exists() else ""
 
     def counted(self) -> dict[str, int]:
         """By caller how many calls count."""

@@ -15,6 +15,7 @@ import pytest
 from sbc.base import Address
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
+from sbc.demo.process import whole_lines
 from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
 from tests.edge.test_recordings import channels, share, soxi
@@ -110,7 +111,7 @@ def test_a_hook_that_a_rule_calls_hears_both_sides_and_another_call_it_does_not(
     assert call.wait_over(30)
     assert running.records(1)[0]["recording"] is None
     said = until(
-        lambda: [json.loads(line) for line in heard.read_text().splitlines()],
+        lambda: [json.loads(line) for line in whole_lines(heard).splitlines()],
         holds=lambda found: len(found) > 90,
     )
     for leg, hertz in (("a", OFFICE_HERTZ), ("b", CARRIER_HERTZ)):
@@ -122,7 +123,7 @@ def test_a_hook_that_a_rule_calls_hears_both_sides_and_another_call_it_does_not(
     other = talk(running)
     other.hang_up()
     assert other.wait_over(30) and running.records(2)
-    assert {json.loads(line)[0] for line in heard.read_text().splitlines()} == {call.call_id}
+    assert {json.loads(line)[0] for line in whole_lines(heard).splitlines()} == {call.call_id}
 
 
 def test_sox_reads_it(running: Attacked) -> None:

@@ -17,6 +17,7 @@ import pytest
 from gevent import socket
 
 from sbc.base import Address
+from sbc.demo.process import whole_lines
 from sbc.net.system import resolver
 from sbc.net.system.resolver import Names
 from tests.peers.asking import ask
@@ -125,7 +126,7 @@ def said_by(running: PeerProcess, *words: str) -> None:
     """Wait until the journal has a line with all of ``words``."""
 
     def found() -> bool:
-        lines = running.log.read_text(errors="replace").splitlines()
+        lines = whole_lines(running.log).splitlines()
         return any(all(word in line for word in words) for line in lines)
 
     until(found, f"a line with {words}", fail=running.failed)

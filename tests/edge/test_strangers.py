@@ -17,7 +17,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from tests.edge.open_ports import Open, open_to_all, opened
+from tests.edge.open_ports import Open, open_to_all
 from tests.edge.test_phones import REALM, Caller
 from tests.peers.waiting import until
 
@@ -48,7 +48,7 @@ def test_two_thousand_half_open_connections(sbc: Open) -> None:
     with ExitStack() as stack:
         for number in range(2000):
             kind = "tcp" if number % 4 == 3 else "tls"
-            sock = opened(sbc, kind, f"127.0.{1 + number % 40}.1", stack)
+            sock = sbc.opened(kind, f"127.0.{1 + number % 40}.1", stack)
             if sock is not None:
                 with suppress(OSError):
                     sock.send((b"", HELLO, HELLO[:1], REQUEST)[number % 4])
@@ -67,7 +67,7 @@ def test_octet_by_octet_and_gone_in_every_state(sbc: Open) -> None:
     register = Caller("bob", _Nowhere(), "TCP")  # type: ignore[arg-type]
     said = _said(register)
     with ExitStack() as stack:
-        slow = [opened(sbc, kind, "127.0.9.1", stack) for kind in ("tcp", "tls") for _ in range(10)]
+        slow = [sbc.opened(kind, "127.0.9.1", stack) for kind in ("tcp", "tls") for _ in range(10)]
         for at in range(12):
             for number, sock in enumerate(slow):
                 with suppress(OSError):
@@ -75,13 +75,13 @@ def test_octet_by_octet_and_gone_in_every_state(sbc: Open) -> None:
             gevent.sleep(0.02)
         sbc.trusted_call()
         for cut in range(0, len(said) + 1, 7):
-            sock = opened(sbc, "tcp", "127.0.9.2", stack)
+            sock = sbc.opened("tcp", "127.0.9.2", stack)
             if sock is not None:
                 with suppress(OSError):
                     sock.send(said[:cut])
                 abrupt(sock)
         for cut in range(0, len(HELLO), 9):
-            sock = opened(sbc, "tls", "127.0.9.3", stack)
+            sock = sbc.opened("tls", "127.0.9.3", stack)
             if sock is not None:
                 with suppress(OSError):
                     sock.send(HELLO[:cut])

@@ -11,7 +11,7 @@ import pytest
 from gevent import socket
 
 from bench.flooder import KEEPALIVES, KINDS
-from tests.edge.open_ports import Open, address, open_to_all, opened
+from tests.edge.open_ports import Open, open_to_all
 from tests.edge.test_phones import Caller
 from tests.peers.asking import ask
 from tests.peers.waiting import until
@@ -121,11 +121,11 @@ def _reload(sbc: Open) -> Any:
 
 def _speaker(sbc: Open, kind: str, stack: ExitStack) -> Any:
     if kind == "tcp":
-        sock = opened(sbc, "tcp", "127.0.8.1", stack)
+        sock = sbc.opened("tcp", "127.0.8.1", stack)
         assert sock is not None
         return sock
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     stack.callback(sock.close)
     sock.bind(("127.0.8.1", 0))
-    sock.connect(address(sbc, "udp"))
+    sock.connect(sbc.address("udp"))
     return sock

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from sbc.demo.process import whole_lines
 from sbc.sip.digest import Challenge, Credentials, parse_challenge, response_hash, user_hash
 from sbc.sip.message import Response
 from sbc.sip.parse import parse_message
@@ -264,7 +265,9 @@ class Seen:
 
     def lines(self, *words: str) -> list[str]:
         """The journal's lines that have all these words."""
-        return [line for line in self.journal.read_text().splitlines() if all(each in line for each in words)]
+        return [
+            line for line in whole_lines(self.journal).splitlines() if all(each in line for each in words)
+        ]
 
     def ask(self, verb: str, **arguments: object) -> Any:
         """A verb of the control socket."""

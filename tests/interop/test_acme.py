@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from sbc.demo.process import whole_lines
 from tests.peers.kept import kept
 from tests.peers.needs import needs
 from tests.peers.pebble import Pebble
@@ -104,7 +105,7 @@ class Site:
 
     def journal(self) -> list[str]:
         """The lines about ACME."""
-        return [line for line in self.sbc.log.read_text().splitlines() if "[acme]" in line]
+        return [line for line in whole_lines(self.sbc.log).splitlines() if "[acme]" in line]
 
     def issued(self) -> list[str]:
         """The lines about certificates that came."""
@@ -200,7 +201,7 @@ def test_a_short_lived_certificate_is_renewed_by_itself(site: Site, tmp_path: Pa
             assert served is not None, "there is a good certificate all the time"
             seen.add(served.serial_number)
         site.wait(lambda: len(site.issued()) >= 3)
-        told = [line for line in site.sbc.log.read_text().splitlines() if "[expiry]" in line]
+        told = [line for line in whole_lines(site.sbc.log).splitlines() if "[expiry]" in line]
         assert not [line for line in told if "state=overdue" not in line], "no alarm at its issue"
 
 

@@ -19,11 +19,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.peers.product import ROOT
+from tests.peers.product import environment
 
 __all__ = ["start", "use"]
 
@@ -41,19 +41,14 @@ def use(yes: bool) -> None:
 
 
 def start(
-    tree: Path,
-    words: Sequence[str],
-    *,
-    cwd: Path,
-    out: IO[bytes],
-    session: bool = False,
+    tree: Path, words: Sequence[str], *, cwd: Path, out: IO[bytes], session: bool = False
 ) -> subprocess.Popen[bytes] | None:
     """``sbc WORDS`` of ``tree`` in ``cwd`` with its output in ``out``; None where starts are no copies."""
     if _waiting is None:
         return None
     if tree not in _waiting:
         _waiting[tree] = _Waiting(tree)
-    return _waiting[tree].copy(words, cwd, out, dict(os.environ), session)
+    return _waiting[tree].copy(words, cwd, out, session)
 
 
 class _Waiting:
@@ -61,20 +56,17 @@ class _Waiting:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST)
-        path = f"{tree}{os.pathsep}{ROOT}"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env=environment(tree),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
         self._one_at_a_time = threading.Lock()
 
-    def copy(
-        self, words: Sequence[str], cwd: Path, out: IO[bytes], environment: Mapping[str, str], session: bool
-    ) -> subprocess.Popen[bytes]:
-        request = json.dumps([list(words), str(cwd), dict(environment), session]).encode()
+    def copy(self, words: Sequence[str], cwd: Path, out: IO[bytes], session: bool) -> subprocess.Popen[bytes]:
+        request = json.dumps([list(words), str(cwd), dict(os.environ), session]).encode()
         with self._one_at_a_time:
             _take_in_orphans(True)
             try:
@@ -131,8 +123,8 @@ def _main() -> int:
             os.close(told)
             os.close(tell)
             asked.close()
-            words, cwd, environment, session = json.loads(request)
-            _become(cwd, environment, session, descriptors[0])
+            words, cwd, variables, session = json.loads(request)
+            _become(cwd, variables, session, descriptors[0])
             return main(words)
 
 
@@ -143,12 +135,12 @@ def _load_what_is_first_asked_for_later() -> None:
     parse_condition("true")  # the tables of the grammar are made
 
 
-def _become(cwd: str, environment: dict[str, str], session: bool, out: int) -> None:
+def _become(cwd: str, variables: dict[str, str], session: bool, out: int) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.close(out)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(variables)
     time.tzset()
     os.chdir(cwd)
     if session:

@@ -29,9 +29,9 @@ def is_compiled() -> bool:
     return any((tree() / "sbc" / "sip").glob("*.so"))
 
 
-def environment() -> dict[str, str]:
-    """For a Python process that runs ``tree()``; ``python -m`` needs ``-P`` as well."""
-    return {**os.environ, "PYTHONPATH": f"{tree()}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
+def environment(where: Path | None = None) -> dict[str, str]:
+    """For a Python process that runs ``tree()``, or another one; ``python -m`` needs ``-P`` as well."""
+    return {**os.environ, "PYTHONPATH": f"{where or tree()}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
 
 
 def command(*words: str) -> list[str]:

@@ -297,7 +297,9 @@ class StreamListener:
         # Those that say nothing are all given up at once.
         STEPS.run(self._give_up, attempt, error, sock)
         del error  # its traceback leads here: a circle that would keep the session until the collector comes
-        _linger(sock)
+        # Our alert is still on its way; closing with input unread would reset it away.
+        with gevent.Timeout(_LINGER, False):
+            discard(sock)
         STEPS.run(sock.close)
         return None
 
@@ -419,9 +421,3 @@ class _Attempt:
 def _is_alone(listener: str, snapshot: Snapshot) -> bool:
     """Whether there is one trunk at most that may connect."""
     return sum(trunk.listener == listener and bool(trunk.sources) for trunk in snapshot.trunks.values()) < 2
-
-
-def _linger(sock: socket.socket) -> None:
-    # Our alert is still on its way; closing with input unread would reset it away.
-    with gevent.Timeout(_LINGER, False):
-        discard(sock)
