@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal, Protocol
 
-from sbc.base import LocalError, is_wildcard
-from sbc.media.errors import StreamRefused
+from sbc.base import Address, LocalError, is_wildcard
+from sbc.media.errors import MediaRefused, StreamRefused
 
 #: Who receives what is sent to an address: one of our calls, nobody although the port is ours for media, our
 #: signalling, or somebody else.
@@ -212,13 +212,23 @@ class Networks:
                     return place
         return places[0]
 
-    def owner(self, host: str, port: int) -> Owner:
-        """Tell who receives what is sent to ``port`` of a literal address, in whichever network."""
+    def receiving(self, name: str, host: str | None, signalling: str) -> Place:
+        """Where the leg of a description is to receive, in the family of the ``host`` that it names.
+
+        One that names none, on hold, is at its signalling's.
+        """
+        return self.towards(name, signalling) if host is None else self.reaching(name, host)
+
+    def check(self, remote: Address) -> None:
+        """Raise MediaRefused for a port of ours that no call has, and so the next one gets, or signalling."""
         for place in self._places:
-            found = place.ports.owner(host, port)
-            if found != "other":
-                return found
-        return "other"
+            owner = place.ports.owner(remote.host, remote.port)
+            if owner == "nobody":
+                raise MediaRefused("the description names a media port of ours that no call has")
+            if owner == "signalling":
+                raise MediaRefused("the description names a port of ours where signalling arrives")
+            if owner == "call":
+                return
 
 
 def reaches(bound: str, host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sbc.media.formats import Formats, formats_of
 from sbc.media.listening import Audience, Both
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
@@ -142,3 +143,15 @@ def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Ter
         near.leg.timing().describe(before or media, plan.media)
         far.apply(terms)
         near.apply(plan.terms if terms and not offer.ours.unheard else None)
+
+
+def spoken_formats(offer: Offer) -> tuple[Formats, Formats]:
+    """What the payload types mean that the sides send by, a's and b's, as the last answer has them."""
+    offered: Formats = {}
+    answered: Formats = {}
+    for index, plan in enumerate(offer.plans):
+        media, answer = plan.media, plan.stream.answered
+        if media.kind == "audio" and answer is not None and answer.port:
+            offered = {**formats_of(media, answer), **offered}
+            answered = {**formats_of(offer.spoken(index) or answer, media), **answered}
+    return (answered, offered) if offer.side == "a" else (offered, answered)

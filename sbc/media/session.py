@@ -27,7 +27,6 @@ from sbc.ids import Ids
 from sbc.media import fax
 from sbc.media.codecs import agreed, chosen, is_fax, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
-from sbc.media.formats import Formats, formats_of
 from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
 from sbc.media.plans import (
@@ -39,6 +38,7 @@ from sbc.media.plans import (
     lend_ears,
     prefer_secured,
     put_in_force,
+    spoken_formats,
     told_before,
 )
 from sbc.media.policy import MediaPolicy
@@ -215,7 +215,8 @@ class MediaSession:
         self.turn(branch)
         self._branch = 0
         for each in (self._branches or {}).values():
-            self._close(each.ends)
+            for end in each.ends:
+                end.close()
         self._branches = None
 
     def drop(self, branch: int) -> None:
@@ -226,7 +227,8 @@ class MediaSession:
             return
         waiting = self._branches
         if waiting is not None and branch in waiting:
-            self._close(waiting.pop(branch).ends)
+            for end in waiting.pop(branch).ends:
+                end.close()
 
     def _vacate(self) -> None:
         """Nobody is in the callee's place any more."""
@@ -234,22 +236,18 @@ class MediaSession:
         self._origins.pop("b", None)
         for stream in self.streams:
             stream.ends["b"].forget()
-            self._return(stream.ends["b"])
-
-    def _close(self, ends: list[Endpoint]) -> None:
-        for end in ends:
-            end.forget()
-            end.leg.release()
-            self._return(end)
+            stream.ends["b"].give_ports()
 
     def close(self) -> MediaStats:
         """Silence every leg, give the ports back and return the final counters."""
         stats = self.stats()
         for each in (self._branches or {}).values():
-            self._close(each.ends)
+            for end in each.ends:
+                end.close()
         self._branches = None
         for stream in self.streams:
-            self._close(list(stream.ends.values()))
+            for end in stream.ends.values():
+                end.close()
         self.streams = []
         self._offer = None
         return stats
@@ -296,14 +294,7 @@ class MediaSession:
         offer = self._offer
         if offer is None or not offer.answered:
             return
-        offered: Formats = {}
-        answered: Formats = {}
-        for index, plan in enumerate(offer.plans):
-            media, answer = plan.media, plan.stream.answered
-            if media.kind == "audio" and answer is not None and answer.port:
-                offered = {**formats_of(media, answer), **offered}
-                answered = {**formats_of(offer.spoken(index) or answer, media), **answered}
-        a, b = (answered, offered) if offer.side == "a" else (offered, answered)
+        a, b = spoken_formats(offer)
         for each in listeners:
             each.describe(a, b)
 
@@ -325,7 +316,9 @@ class MediaSession:
                 if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
                     terms, place = self._terms(media, ours, stream.ends[side])
                 elif media.port and is_fax(media):
-                    place = self._place(media, ours, stream.ends[side])
+                    place = stream.ends[side].place or self._networks.receiving(
+                        ours.network, media.host, ours.signalling_host
+                    )
                     terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
             except StreamRefused as error:
                 why = error.reason
@@ -347,17 +340,9 @@ class MediaSession:
 
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
         """The terms of an offered stream, and where the offering leg receives it."""
-        place = self._place(media, ours, end)
+        place = end.place or self._networks.receiving(ours.network, media.host, ours.signalling_host)
         terms = terms_from_offer(self._ids, media, ours, end.former, end.told)
         return self._sendable(terms, media, place), place
-
-    def _place(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Place:
-        """Where a stream is received: where it is already, else in the family of what its offer names."""
-        if end.place is not None:
-            return end.place
-        if media.host is None:
-            return self._networks.towards(ours.network, ours.signalling_host)
-        return self._networks.reaching(ours.network, media.host)
 
     def _answered_terms(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -390,30 +375,16 @@ class MediaSession:
     def _check(self, remote: Address | None) -> None:
         """Raise MediaRefused for a port of ours, unless it is that of another call: the hairpin of a PBX.
 
-        Two legs that each name our port of theirs would make one packet run round for ever, and what is
-        sent to a port that no call has the next one gets.
+        Two legs that each name our port of theirs would make one packet run round for ever.
         """
         if remote is None:
             return
-        if self.streams and self._owns(remote):
-            raise MediaRefused("the description names our own media port of this call")
-        owner = self._networks.owner(remote.host, remote.port)
-        if owner == "nobody":
-            raise MediaRefused("the description names a media port of ours that no call has")
-        if owner == "signalling":
-            raise MediaRefused("the description names a port of ours where signalling arrives")
-
-    def _owns(self, remote: Address) -> bool:
         ends = [end for stream in self.streams for end in stream.ends.values()]
         if self._branches:
             ends += [end for each in self._branches.values() for end in each.ends]
-        for end in ends:
-            place = end.place
-            if place is None or end.local != remote.port & ~1:
-                continue
-            if remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call":
-                return True
-        return False
+        if any([end.receives_at(remote) for end in ends]):
+            raise MediaRefused("the description names our own media port of this call")
+        self._networks.check(remote)
 
     def _take_ports(self, plans: list[Plan], side: str, far: Place, caller: MediaPolicy) -> None:
         """Take what the legs have not yet; ``far`` is the place of the leg that is offered to."""
@@ -427,13 +398,12 @@ class MediaSession:
                     if end.place is not None:
                         continue
                     place = plan.place if each == side and plan.place is not None else far
-                    end.local = place.ports.take(caller.trunk, caller.ports)
-                    end.place = place
+                    end.take_ports(place, caller.trunk, caller.ports)
                     taken.append(end)
             whole = True
         finally:
             for end in () if whole else taken:
-                self._return(end)
+                end.give_ports()
 
     def _return_ports(self, plans: list[Plan], unused: bool = False) -> None:
         """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms."""
@@ -441,12 +411,7 @@ class MediaSession:
             ends = plan.stream.ends
             if plan.terms is None or (unused and not ends["a"].terms and not ends["b"].terms):
                 for end in ends.values():
-                    self._return(end)
-
-    def _return(self, end: Endpoint) -> None:
-        if end.place is not None:
-            end.place.ports.give(end.local)
-            end.local, end.place = 0, None
+                    end.give_ports()
 
     def _restart(self, side: str, policy: MediaPolicy) -> None:
         """Forget the peer; the next one's leg may be in another place, which it then has ports of."""
@@ -458,7 +423,7 @@ class MediaSession:
             end.forget()
             end.leg.begin()
             if end.place is not place:
-                self._return(end)
+                end.give_ports()
 
     def _origin(self, side: str) -> Origin:
         origin = self._origins.get(side)

@@ -172,6 +172,30 @@ class Endpoint:
             del self._receivers[next(iter(self._receivers))]
         return context
 
+    def take_ports(self, place: Place, trunk: str, most: int | None) -> None:
+        """Receive in ``place`` from now on, for a call of ``trunk``; LocalError where no port is left."""
+        self.local = place.ports.take(trunk, most)
+        self.place = place
+
+    def give_ports(self) -> None:
+        """Give the ports back; harmless without any."""
+        if self.place is not None:
+            self.place.ports.give(self.local)
+            self.local, self.place = 0, None
+
+    def receives_at(self, remote: Address) -> bool:
+        """Tell whether ``remote`` is one of its ports."""
+        place = self.place
+        if place is None or self.local != remote.port & ~1:
+            return False
+        return remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call"
+
+    def close(self) -> None:
+        """Silence the leg for good and give its ports back."""
+        self.forget()
+        self.leg.release()
+        self.give_ports()
+
     def stats(self) -> LegStats:
         """Return this leg's counters as they are now."""
         leg, terms = self.leg, self.terms
