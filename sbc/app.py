@@ -113,7 +113,7 @@ class Portcullis:
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
         self._attend(log)
         self._assemble()
-        self._memory = Upkeep(self.engine, self.store, self.recorder.counters.tally.connections)
+        self._memory = Upkeep(self.engine, self.store, self.recorder.counters.tally.gone)
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),

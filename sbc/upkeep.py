@@ -1,8 +1,8 @@
 """Memory is given back: the busy hour's after its last call, a replaced configuration's after a while.
 
 Calls free their objects by reference count; the collector only has to find the odd cycle, and what there is
-when we start is never looked through. What many connections leave (OpenSSL knows no arenas) is given back
-when most are gone, also while others call.
+when we start is never looked through. What connections leave (OpenSSL knows no arenas) is given back when
+many are gone, also while others call.
 """
 
 from __future__ import annotations
@@ -20,21 +20,25 @@ from sbc.sip.grammar import forget_recent
 COLLECT_AFTER = 50_000
 # When the calls and transactions (RFC 3261 17: 32 s) of a replaced configuration are mostly over.
 OUTLIVED = 40.0
-# So many connections at once leave something: it is given back when half of them have been gone for a while.
+# So many connections that are gone have left something. It is given back when for ``QUIET`` seconds hardly
+# any more have gone, ``FEW`` in one, and no oftener than ``OFTEN``: it takes some milliseconds.
 MANY = 50
-GONE = 10.0  # seconds
+FEW = 5
+QUIET = 25.0
+OFTEN = 60.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
 class Upkeep:
-    """One for the process; ``connections`` says how many are open."""
+    """One for the process; ``gone`` says how many connections are, since the start."""
 
-    def __init__(self, engine: Engine, store: SnapshotStore, connections: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, store: SnapshotStore, gone: Callable[[], int]) -> None:
         self._engine = engine
         self._store = store
-        self._connections = connections
-        self._most = 0  # connections since memory was given back
-        self._gone_at = math.inf
+        self._gone = gone
+        self._last = self._given = 0  # how many were when we looked last, and when memory was given back
+        self._busy_at = -math.inf
+        self._given_at = -math.inf
         self._tidied = True
         self._tidy_at = math.inf
 
@@ -61,22 +65,19 @@ class Upkeep:
                 gc.unfreeze()  # hooks make cycles: only where something stays is all of it looked through
             gc.collect()
             gc.freeze()
-            self._trim(0)
+            self._trim(at)
         self._tidied = quiet
         self._look_at_connections(at)
 
     def _look_at_connections(self, at: float) -> None:
-        """Give back what connections have left, once most of them have been gone for a while."""
-        count = self._connections()
-        if count > self._most / 2:
-            self._most = max(count, self._most)
-            self._gone_at = math.inf
-        elif self._most >= MANY and self._gone_at == math.inf:
-            self._gone_at = at + GONE
-        elif at >= self._gone_at:
-            self._trim(count)
+        """Give back what connections have left, once hardly any more go."""
+        before, self._last = self._last, self._gone()
+        if self._last - before > FEW:
+            self._busy_at = at
+        elif self._last - self._given >= MANY and at >= max(self._busy_at + QUIET, self._given_at + OFTEN):
+            self._trim(at)
 
-    def _trim(self, connections: int) -> None:
-        self._most, self._gone_at = connections, math.inf
+    def _trim(self, at: float) -> None:
+        self._given, self._given_at = self._last, at
         if _malloc_trim is not None:
             _malloc_trim(0)

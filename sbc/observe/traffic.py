@@ -45,9 +45,15 @@ class Tally:
         """Where what happens at ``listener`` is counted."""
         return self._stats.setdefault((listener, direction), Stats())
 
-    def connections(self) -> int:
-        """How many there are in all, with those that still shake hands."""
-        return sum(stats.open + stats.in_flight for stats in self._stats.values())
+    def gone(self) -> int:
+        """How many connections have come, those that failed to shake hands too, and are there no more."""
+        rows = self._stats.items()
+        return sum(
+            (each.accepted - each.refused if way == "inbound" else each.handshakes + each.failures)
+            - each.open
+            - each.in_flight
+            for (_, way), each in rows
+        )
 
     def total(self, direction: Direction) -> Stats:
         """The sums over all listeners."""
