@@ -2,9 +2,10 @@
 # What `make deb` does after building: PYTHON's packages and the service as one Debian package in the directory OUT.
 #
 # sh packaging/deb/build.sh PYTHON WHEEL OUT; its path is printed. What is in it is what packaging/install.sh puts
-# into a directory. COMPRESSION is dpkg-deb's options for it. Wheels are unpacked here, so that nothing is fetched or built where it is installed; therefore it
-# is for one minor version of Debian's Python, that of PYTHON. Nothing in it tells when or where it was built:
-# SOURCE_DATE_EPOCH, without it the last commit's date, is that of every file.
+# into a directory. COMPRESSION is dpkg-deb's options for it. Wheels are unpacked here, so that nothing is fetched
+# or built where it is installed; therefore it is for one minor version of Debian's Python, that of PYTHON. Nothing
+# in it tells when or where it was built: SOURCE_DATE_EPOCH, without it the last commit's date, is that of every
+# file.
 set -eu
 
 python=$1 wheel=$2 out=$3

@@ -20,8 +20,8 @@ from sbc.base import Address, LocalError
 from sbc.demo.lab import HOST
 from sbc.demo.process import whole_lines
 from sbc.sip.digest import user_hash
-from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, Response
+from tests.edge.callee import SDP, Callee
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.test_phones import REALM, Caller
@@ -53,7 +53,6 @@ TRUNKS = {
         "  - {name: guard, when: true, then: 'limit 100000 calls a day per from.user route \"office\"'}\n"
     ),
 }
-SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
 
 
 class Known:
@@ -95,10 +94,7 @@ class Load(OwnFiles):
     def __init__(self, directory: Path) -> None:
         self.soft, self.office = free_ports(2)
         media = (free_port(PORTS + 1) + 1) & ~1
-        self.callee, self.caller = (
-            Datagrams(Address(HOST, self.office)),
-            Datagrams(Address(HOST, self.office)),
-        )
+        self.callee, self.caller = Callee(), Datagrams(Address(HOST, self.office))
         secrets = [f"u{n}:{REALM}:{user_hash('SHA-256', f'u{n}', REALM, PASSWORD)}\n" for n in range(USERS)]
         settings = SETTINGS.format(soft=self.soft, office=self.office, media=media, last=media + PORTS - 1)
         rest = {name: text.replace("{peer}", str(self.callee.port)) for name, text in TRUNKS.items()}
@@ -123,7 +119,6 @@ class Load(OwnFiles):
         phones = [(self._phone, f"u{number}") for number in range(USERS)]
         callers = [(self._calls, f"c{number}") for number in range(CALLERS)]
         return [
-            gevent.spawn(_until_killed, self._serve),
             *[
                 gevent.spawn(_until_killed, each, name, Random(random.random()))
                 for each, name in (*phones, *callers)
@@ -200,24 +195,6 @@ class Load(OwnFiles):
             f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self.caller.send(text.encode() + body)
-
-    def _serve(self) -> None:
-        """Whoever is called answers."""
-        taken = len(self.callee.heard)
-        while True:
-            gevent.sleep(0.01)
-            for message in self.callee.heard[taken:]:
-                taken += 1
-                if isinstance(message, Request) and message.method != "ACK":
-                    self._answer(message)
-
-    def _answer(self, request: Request) -> None:
-        response = response_to(request, 200, "OK", "callee" if not request.to_tag else "")
-        if request.method == "INVITE":
-            response.headers.add("Contact", f"<sip:callee@127.0.0.1:{self.callee.port}>")
-            response.headers.add("Content-Type", "application/sdp")
-            response.body = SDP
-        self.callee.send(serialize(response))
 
     # Operators
 

@@ -16,6 +16,7 @@ from sbc.demo.lab import HOST
 from sbc.sip.digest import Credentials, parse_challenge, response_hash, user_hash
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.serialize import serialize
+from tests.edge.callee import SDP, Callee
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc
@@ -51,42 +52,6 @@ rules:
 """
 TABLE = "prefix,zone\n+882,networks\n+8816,satellite\n"
 KEY = "guard #0 alice"
-SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
-
-
-class Carrier:
-    """Whoever is called answers, and is hung up."""
-
-    def __init__(self) -> None:
-        self.wire = Datagrams(Address(HOST, 9))
-        self.byes: list[Request] = []
-        self.invites: list[Request] = []
-        self._reader = gevent.spawn(self._serve)
-
-    def _serve(self) -> None:
-        taken = 0
-        while True:
-            gevent.sleep(0.02)
-            for message in self.wire.heard[taken:]:
-                taken += 1
-                if isinstance(message, Request) and message.method != "ACK":
-                    self._answer(message)
-
-    def _answer(self, request: Request) -> None:
-        response = response_to(request, 200, "OK", "callee" if not request.to_tag else "")
-        if request.method == "INVITE":
-            self.invites.append(request)
-            response.headers.add("Contact", f"<sip:callee@127.0.0.1:{self.wire.port}>")
-            response.headers.add("Content-Type", "application/sdp")
-            response.body = SDP
-        elif request.method == "BYE":
-            self.byes.append(request)
-        via = request.via
-        self.wire.send_to(serialize(response), Address(HOST, via.port or 5060))
-
-    def close(self) -> None:
-        self._reader.kill()
-        self.wire.close()
 
 
 class Phone:
@@ -158,11 +123,11 @@ class Lab(OwnFiles):
     def __init__(self, directory: Path) -> None:
         self.near, self.far = free_ports(2)
         media = (free_port(101) + 1) & ~1
-        self.carrier = Carrier()
+        self.carrier = Callee()
         secret = user_hash("SHA-256", "alice", REALM, PASSWORD)
         files = {
             "sbc.yaml": SETTINGS.format(near=self.near, far=self.far, media=media, last=media + 99),
-            "trunks.d/soft.yaml": SOFT, "trunks.d/carrier.yaml": CARRIER.format(port=self.carrier.wire.port),
+            "trunks.d/soft.yaml": SOFT, "trunks.d/carrier.yaml": CARRIER.format(port=self.carrier.port),
             "routes.d/10.yaml": RULES, "phones": f"alice:{REALM}:{secret}\n", "irsf.csv": TABLE,
         }  # fmt: skip
         super().__init__(directory, files, udp=[self.near, self.far])
