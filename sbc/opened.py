@@ -24,7 +24,8 @@ def make_directory(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LocalError(f"cannot make the state directory {path}: {error.strerror}") from None
+        remedy = "let our user make it there, or correct `state` in sbc.yaml"
+        raise LocalError(f"cannot make the state directory {path}: {error.strerror}; {remedy}") from None
     return path
 
 
@@ -34,4 +35,5 @@ def open_records(state: Path) -> RecordFile:
     try:
         return RecordFile(path)
     except OSError as error:
-        raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
+        remedy = "let our user write there, or correct `state` in sbc.yaml"
+        raise LocalError(f"cannot write the call records {path}: {error.strerror}; {remedy}") from None
