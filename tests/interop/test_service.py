@@ -152,6 +152,9 @@ def test_logrotate_leaves_no_line_behind(installed: Installed) -> None:
     assert where.service("start").status == 0
     until(lambda: "[start]" in where.path(LOG).read_text())
     assert where.path(LOG).stat().st_mode & 0o777 == 0o640
+    beside = where.path(LOG).with_name("stderr.out")
+    with beside.open("a") as errors:
+        errors.write("a library complains\n")
     rotated = where.run("logrotate", "--force", "--verbose", "/etc/logrotate.d/portcullis")
     assert rotated.status == 0, rotated.said
     until(
@@ -163,6 +166,10 @@ def test_logrotate_leaves_no_line_behind(installed: Installed) -> None:
     assert where.service("reload").status == 0
     until(lambda: "[reload]" in where.path(LOG).read_text(), "the new file has what is said now")
     assert "[start]" in where.path(f"{LOG}.1").read_text()
+    assert any(each.endswith("/stderr.out") for each in _open_files(where.pid)), (
+        "what is printed is found there"
+    )
+    assert beside.read_text() == ""
 
 
 def _open_files(pid: int) -> list[str]:
