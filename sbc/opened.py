@@ -16,7 +16,9 @@ def open_journal(path: Path | None) -> LogWriter:
     try:
         return LogWriter(path if path is not None else sys.stdout.fileno())
     except OSError as error:
-        raise LocalError(f"cannot write the journal {path}: {error.strerror}; correct --log") from None
+        raise LocalError(
+            f"cannot write the journal {path}: {error.strerror}; let our user write there, or correct --log"
+        ) from None
 
 
 def make_directory(path: Path) -> Path:
