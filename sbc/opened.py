@@ -13,6 +13,8 @@ from sbc.observe.cdr import RECORDS
 
 def open_journal(path: Path | None) -> LogWriter:
     """The journal in the file ``path``, or on standard output."""
+    if path is None and sys.stdout is None:
+        raise LocalError("standard output is closed: name the file of the journal with --log FILE")
     try:
         return LogWriter(path if path is not None else sys.stdout.fileno())
     except OSError as error:
