@@ -303,17 +303,6 @@ def test_a_file_that_cannot_be_written_keeps_nobody_waiting(place: Place) -> Non
     assert place.kept("limits") == {"alice": 1}
 
 
-@pytest.mark.parametrize("name", ["state.db", "state.ahead-0", "limits.json"])
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(place: Place, name: str) -> None:
-    os.mkfifo(place.directory / name)
-    owner = Owner(place.store, "limits", ahead=True)
-    owner.note("alice", 1)
-    assert place.store.at_once() == (name != "state.ahead-0")
-    place.store.wait()
-    assert any("it is no file" in each for each in place.said) == (name == "state.db")
-    assert place.kept("limits") == {"alice": 1}
-
-
 def test_a_file_that_is_lost_is_written_anew_with_everything(place: Place) -> None:
     limits, acme = Owner(place.store, "limits", counts=True), Owner(place.store, "acme")
     limits.note("alice", 1)
