@@ -86,7 +86,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _check_directory(path: Path) -> None:
-    if path.is_file():
+    if os.path.isfile(path):
         raise LocalError(f"-c {path} is a file: give the directory that it is in, -c {path.parent}")
 
 

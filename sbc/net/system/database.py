@@ -56,7 +56,7 @@ class Database:
     def open(self) -> None:
         """Open it, or begin it anew; ``problem`` where that is impossible."""
         self.close()
-        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for
+        if os.path.exists(self.path) and not os.path.isfile(self.path):  # a pipe would be waited for
             self.problem = "it is no file"
             return
         for _ in range(2):
