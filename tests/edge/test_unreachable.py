@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +20,17 @@ from tests.peers.product import command
 pytestmark = pytest.mark.slow
 
 
+def ordinary() -> list[str]:
+    """What goes before a command."""
+    if os.getuid() != 0:
+        return []
+    needs("setpriv")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+
+
 def run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run ``sbc WORDS`` as somebody to whom modes apply: root without the rights that are above them."""
-    before: list[str] = []
-    if os.getuid() == 0:
-        needs("setpriv")
-        before = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
-    argv = [*before, *command(*words, "-c", str(directory))]
+    """Run ``sbc WORDS`` as somebody to whom modes apply: as root without the rights that are above them."""
+    argv = [*ordinary(), *command(*words, "-c", str(directory))]
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
@@ -64,3 +69,11 @@ def test_the_room_of_the_other_disks_is_known_where_one_may_not_be_looked_at(
     monkeypatch.setattr(os, "stat", stat)
     found = space._look({"records": tmp_path, "recordings": closed})
     assert [each.what for each in found] == ["records", "recordings"] and found[0].size > 0
+
+
+def test_what_is_watched_is_known_while_nobody_may_look_there(closed: Path) -> None:
+    """Whoever raises here ends the watch, and no change is noticed any more."""
+    code = "import sys, pathlib, sbc.config.watched as w; print(len(w.watched(pathlib.Path(sys.argv[1]))))"
+    argv = [*ordinary(), sys.executable, "-c", code, str(closed / "tls" / "within")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
