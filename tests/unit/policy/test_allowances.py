@@ -233,6 +233,17 @@ def test_a_reload_changes_what_is_allowed_and_keeps_what_is_spent() -> None:
     assert desk.used(hourly) == pytest.approx(10, abs=0.1)
 
 
+@pytest.mark.parametrize(("most", "unit"), [(1200, "seconds"), (1, "hours")])
+def test_a_limit_that_is_written_in_another_unit_goes_on_with_what_is_spent(most: int, unit: Counted) -> None:
+    desk = Desk()
+    desk.answers(minutes(20), "one")
+    desk.passes(900)
+    anew = Limit(minutes().key, most, 0, 403, "", Window(unit, "day", UTC, True), minutes().name)
+    assert desk.asks(anew)
+    desk.passes(most * {"seconds": 1, "hours": 3600}[unit] - 900 + 20)
+    assert not desk.asks(anew) and "one" in desk.ended
+
+
 def test_reset() -> None:
     desk, limit = Desk(), minutes(10)
     desk.answers(limit, "one")
