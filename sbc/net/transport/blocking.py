@@ -25,9 +25,8 @@ from sbc.net.transport.named import Named
 from sbc.observe.edge_views import BlocklistView
 from sbc.observe.text import iso_time
 from sbc.observe.throttle import Throttle
-from sbc.policy.blocklist import Blocklist
+from sbc.policy.blocklist import Blocklist, never_blocked
 from sbc.policy.blocks import Block
-from sbc.policy.exempt import exempt
 from sbc.policy.shares import source_of
 from sbc.policy.suspicion import Kind
 from sbc.tls.events import HandshakeFailed
@@ -193,7 +192,7 @@ class Blocking:
         terms, source = self._list.terms, read_source(address)
         if terms is None:
             raise LocalError("nobody is blocked: sbc.yaml says `blocklist: false`; take that out and reload")
-        if exempt(source.partition("/")[0]):
+        if never_blocked(source):
             raise LocalError(f"{source} is private, loopback or link-local: such an address is never blocked")
         by = self._named.by(source)
         if by:
