@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.chain import Load, chain
+from bench.chain import Caller, Load, chain
 from bench.measure import cpu_seconds
 from bench.report import Row
 from bench.servers import CALLS, SERVERS, Server
+from tests.peers.process import PeerProcess
 
 OURS = "portcullis"
 PEERS = {
@@ -43,15 +44,25 @@ class Run:
 def measure(make: Server, rate: float, seconds: float) -> Run:
     """Run the load once against a fresh server."""
     with TemporaryDirectory(prefix="bench-") as root, chain(Path(root), make) as (server, caller):
-        with caller.calls(Load(20, 20)) as warm:
-            warm.finish()
-        load = Load(int(rate * seconds), rate)
-        with caller.calls(Load(min(CALLS, load.calls), min(200, rate))) as warm:
-            warm.finish(seconds + 60)
-        cpu, began = cpu_seconds(*server.leaders), time.monotonic()
-        with caller.calls(load) as sipp:
-            counts = sipp.finish(seconds + 60)
-        spent, took = cpu_seconds(*server.leaders) - cpu, time.monotonic() - began
+        warm_up(caller, rate, seconds)
+        return run(server, caller, rate, seconds)
+
+
+def warm_up(caller: Caller, rate: float, seconds: float) -> None:
+    """The first calls, of which none counts."""
+    with caller.calls(Load(20, 20)) as warm:
+        warm.finish()
+    with caller.calls(Load(min(CALLS, int(rate * seconds)), min(200, rate))) as warm:
+        warm.finish(seconds + 60)
+
+
+def run(server: PeerProcess, caller: Caller, rate: float, seconds: float) -> Run:
+    """What ``rate`` calls a second cost ``server`` for so long."""
+    load = Load(int(rate * seconds), rate)
+    cpu, began = cpu_seconds(*server.leaders), time.monotonic()
+    with caller.calls(load) as sipp:
+        counts = sipp.finish(seconds + 60)
+    spent, took = cpu_seconds(*server.leaders) - cpu, time.monotonic() - began
     failed = load.calls - counts.successful
     return Run(spent / max(1, counts.successful), failed, counts.created / took, spent / took)
 

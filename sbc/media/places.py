@@ -165,12 +165,6 @@ class Place:
         self.bound = bound or address
         self.ports = ports
 
-    def check(self, host: str) -> None:
-        """StreamRefused where a socket here cannot send to ``host``."""
-        if not reaches(self.bound, host):
-            family = _family(host)
-            raise StreamRefused(f"the description names an {family} address; its leg is not in that family")
-
 
 class Networks:
     """Every place by the name of its network, in the operator's order; '' names the first network."""
@@ -219,10 +213,16 @@ class Networks:
         """
         return self.towards(name, signalling) if host is None else self.reaching(name, host)
 
-    def check(self, remote: Address) -> None:
-        """Raise MediaRefused for a port of ours that no call has, and so the next one gets, or signalling."""
-        for place in self._places:
-            owner = place.ports.owner(remote.host, remote.port)
+    def check(self, remote: Address, place: Place) -> None:
+        """StreamRefused where a socket of ``place`` cannot send to ``remote``, MediaRefused where none may.
+
+        None may to our signalling, and to a port of ours that no call has: the next one would get it.
+        """
+        if not reaches(place.bound, remote.host):
+            family = _family(remote.host)
+            raise StreamRefused(f"the description names an {family} address; its leg is not in that family")
+        for each in self._places:
+            owner = each.ports.owner(remote.host, remote.port)
             if owner == "nobody":
                 raise MediaRefused("the description names a media port of ours that no call has")
             if owner == "signalling":

@@ -360,22 +360,20 @@ class MediaSession:
 
         Where that is so of RTCP alone, and the peer did not say where it wants it, it gets none.
         """
-        for remote in (terms.remote, terms.rtcp):
-            if remote is not None:
-                place.check(remote.host)
-        self._check(terms.remote)
+        self._check(terms.remote, place)
         try:
-            self._check(terms.rtcp)
+            self._check(terms.rtcp, place)
         except MediaRefused:
             if media.lines.rtcp is not None:
                 raise
             return terms.without_rtcp()
         return terms
 
-    def _check(self, remote: Address | None) -> None:
-        """Raise MediaRefused for a port of ours, unless it is that of another call: the hairpin of a PBX.
+    def _check(self, remote: Address | None, place: Place) -> None:
+        """Raise MediaRefused for what a socket of ``place`` cannot or must not send to.
 
-        Two legs that each name our port of theirs would make one packet run round for ever.
+        That is a port of ours, unless it is that of another call (the hairpin of a PBX): two legs that each
+        name our port of theirs would make one packet run round for ever.
         """
         if remote is None:
             return
@@ -384,7 +382,7 @@ class MediaSession:
             ends += [end for each in self._branches.values() for end in each.ends]
         if any([end.receives_at(remote) for end in ends]):
             raise MediaRefused("the description names our own media port of this call")
-        self._networks.check(remote)
+        self._networks.check(remote, place)
 
     def _take_ports(self, plans: list[Plan], side: str, far: Place, caller: MediaPolicy) -> None:
         """Take what the legs have not yet; ``far`` is the place of the leg that is offered to."""

@@ -32,8 +32,8 @@ BEAT: Final = 5.0
 LATE: Final = 2.0
 # How long it is rested, as a multiple of the work.
 REST: Final = 4.0
-# Events that are written in one go.
-_PIECE: Final = 50
+# Events that are written in one go: a millisecond's work.
+_PIECE: Final = 200
 
 Say = Callable[[Mapping[str, object]], object]
 
