@@ -201,7 +201,8 @@ class Allowances:
         spent = self._spent.get(key)
         if spent is None:
             return False
-        spent.bring_up(at, now)
+        if spent.running:  # else the next call does, which knows the zone of what was saved
+            spent.bring_up(at, now)
         spent.used, spent.warned, spent.refused = 0.0, False, False
         self._changed[key] = None
         return True

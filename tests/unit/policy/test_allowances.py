@@ -282,6 +282,20 @@ def test_what_is_spent_survives_a_restart_and_is_told_once_all_the_same() -> Non
     assert restarted(anew, DAY).asks(limit)
 
 
+def test_a_reset_after_a_restart_leaves_the_day_that_of_the_zone() -> None:
+    limit = Limit("k", 10, 0, 403, "", Window("minutes", "day", ZoneInfo("Pacific/Chatham")))
+    desk = Desk(datetime(2026, 5, 4, 23, tzinfo=limit.window.zone).timestamp())  # type: ignore[union-attr]
+    desk.answers(limit, "one")
+    desk.passes(60)
+    anew = restarted(desk)
+    anew.at += 2 * 3600
+    assert anew.limits.allowances.reset("k", anew.at, anew.now)
+    anew.answers(limit, "two")
+    anew.passes(60)
+    (view,) = anew.limits.allowances.views(anew.at, anew.now, 9)
+    assert datetime.fromtimestamp(view.ends, limit.window.zone).isoformat()[:16] == "2026-05-06T00:00"  # type: ignore[union-attr]
+
+
 def test_only_what_has_changed_is_written_anew() -> None:
     desk, limit = Desk(), minutes(10)
     allowances = desk.limits.allowances
