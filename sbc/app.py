@@ -99,7 +99,6 @@ class Portcullis:
         self.recorder = Recorder(Journal(self.log), self._record, self._place)
         self.log.told = self._lines_dropped
         self.exports = Exports(self._say)
-        self.recorder.journal.follower = self.exports.line
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}), prompt)
         keep_observed(self.saved, self.recorder, self.store)
         self._follow_optional(self.store.current)
@@ -207,6 +206,7 @@ class Portcullis:
         mask = Mask(log.mask_numbers) if log.mask_numbers is not None else None
         self.recorder.mask = journal.mask = mask
         self.exports.apply(snapshot)
+        journal.follower = self.exports.line if snapshot.syslog is not None else None
 
     def _lines_dropped(self, count: int) -> str:
         fields = {"event": "lines-dropped", "count": count, "reason": DROPPED}

@@ -239,6 +239,11 @@ class Decided:
         self.decision = decision
 
 
+@dataclass(slots=True)
+class Spent:
+    """What counts under a limit of a rule is to outlive us, before anybody hears of what it counts for."""
+
+
 @dataclass(slots=True, init=False)
 class Note:
     """Something happened that the journal, the metrics or the call record want to know."""
@@ -270,5 +275,6 @@ Command = (
     | AskRegister
     | KeepBindings
     | Decided
+    | Spent
     | Note
 )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from dsl.decision import Challenge, Failure, Limit, Redirect, Registered, Reject, Route
-from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.commands import Command, Note, Spent
 from sbc.b2bua.contacts import Failed, absence, contacts_of, send_to
 from sbc.b2bua.copies import Copies
 from sbc.b2bua.desk import Desk, Subject
@@ -118,6 +118,8 @@ class Page:
             self._refuse(refused.status, refused.reason, at, out, f"limit of {refused.text}: {route.rule}")
             return
         self._limits = route.limits
+        if any([each.window is not None for each in route.limits]):
+            out.append(Spent())
         if any([hop.group is not None for hop in route.hops]):
             self._route = replace(route, hops=desk.balancer.expand(route.hops))
         self._try(0, at, out)

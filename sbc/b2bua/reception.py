@@ -84,7 +84,10 @@ class Reception:
     def _take_in(
         self, flow: Flow, request: Request, at: float, out: list[Command]
     ) -> tuple[str | None, bool]:
-        """Take it in; whose it is, None where it was known before, and whether it is to hear nothing."""
+        """Take it in; whose it is, and whether it is to hear nothing.
+
+        None where it was known before, or began a call.
+        """
         snapshot, in_force = self._desk.store.current, self._in_force
         if in_force.of() is not snapshot:
             in_force = self._in_force = InForce(snapshot)
@@ -125,7 +128,8 @@ class Reception:
             out.append(malformed_note(flow, error.reason))
             reason = "" if error.status == 400 else error.reason
             self.phones.turn_away(server, Refusal(error.status, reason), at, out)
-        return whose.name, False
+        # A call that has begun tells of itself.
+        return whose.name if server.user is None else None, False
 
     def _serve(
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,

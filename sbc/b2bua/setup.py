@@ -18,7 +18,7 @@ from dsl.facts import Facts
 from dsl.question import Question
 from dsl.services import Answer
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Ask, Command, Decided, Invited, Note, RunHooks
+from sbc.b2bua.commands import Ask, Command, Decided, Invited, Note, RunHooks, Spent
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
@@ -221,6 +221,8 @@ class Setup:
                 self.invitation.refuse(refused.status, refused.reason, at, out, why)
                 return
             call.limits += route.limits
+            if any([each.window is not None for each in route.limits]):
+                out.append(Spent())
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
         self.invitation.route, call.longest = route, route.longest or 0

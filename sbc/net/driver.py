@@ -32,6 +32,7 @@ from sbc.b2bua.commands import (
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    Spent,
     Suspect,
     TakeMedia,
 )
@@ -173,6 +174,7 @@ class Driver:
             KeepBindings: self._keep_bindings,
             Suspect: self._suspect,
             Decided: self._decided,
+            Spent: self._spent,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -465,10 +467,13 @@ class Driver:
         self.observer.fault(place, self.clock.now())
 
     def _decided(self, command: Decided) -> list[Command]:
-        if self._counted is not None:
-            self._counted()  # before anybody is called
         if self.tap.followers:
             self.tap.decided(command, self.clock.monotonic(), self.clock.now())
+        return []
+
+    def _spent(self, command: Spent) -> list[Command]:
+        if self._counted is not None:
+            self._counted()
         return []
 
     def _note(self, command: Note) -> list[Command]:

@@ -35,6 +35,7 @@ from sbc.b2bua.commands import (
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    Spent,
     Suspect,
     TakeMedia,
 )
@@ -218,6 +219,7 @@ class Stage:
         self.keeping: list[KeepBindings] | None = None
         self.notes: list[Note] = []
         self.decisions: list[Decided] = []
+        self.spent: list[int] = []  # when counts were to be kept: how many were connected to
         self.suspects: list[Suspect] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
@@ -293,6 +295,8 @@ class Stage:
             self.media.append(command)
         elif isinstance(command, Decided):
             self.decisions.append(command)
+        elif isinstance(command, Spent):
+            self.spent.append(len(self.connects))
         elif isinstance(command, Suspect):
             self.suspects.append(command)
         elif isinstance(command, RunHooks):

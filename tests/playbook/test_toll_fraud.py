@@ -372,3 +372,25 @@ def test_a_destination_is_known_once_a_call_there_was_answered() -> None:
     assert Talk(there, PLAIN).refused == 0 and Talk(there, caller="bob").refused == 0
     there.now += 31 * 86_400
     assert Talk(there).refused == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"),
+    [
+        ('limit 10 minutes a day per from.user to "+882"', [0]),
+        ('limit 5 calls a day per from.user to "+882"', [0]),
+        ("limit 5 calls per from.user", []),
+        ("limit 5 calls a second per from.user", []),
+        ("", []),
+    ],
+)
+def test_what_a_day_allows_is_kept_before_anybody_is_called(limit: str, kept: list[int]) -> None:
+    there = guarded(limit)
+    Talk(there).answered()
+    assert there.spent == kept and len(there.connects) == 1
+
+
+def test_a_call_that_is_refused_has_spent_nothing() -> None:
+    there = guarded('limit 1 calls a day per from.user to "+882"')
+    Talk(there).answered()
+    assert Talk(there).refused == 403 and there.spent == [0]
