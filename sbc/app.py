@@ -296,6 +296,7 @@ class Portcullis:
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""
         self.watch.close()
+        self.reload.end()
         self.acme.stop()
         self.names.close()
         self.engine.draining = self.engine.leaving = True

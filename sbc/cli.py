@@ -61,11 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
         return REFUSED
 
 
-def _leave(*streams: TextIO) -> None:
+def _leave(*streams: TextIO | None) -> None:
     """Let what is still buffered go nowhere: it must not fail once more at the exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
-        os.dup2(nowhere, stream.fileno())
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -85,7 +86,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _check_directory(path: Path) -> None:
-    if path.is_file():
+    if os.path.isfile(path):
         raise LocalError(f"-c {path} is a file: give the directory that it is in, -c {path.parent}")
 
 

@@ -13,10 +13,14 @@ from sbc.observe.cdr import RECORDS
 
 def open_journal(path: Path | None) -> LogWriter:
     """The journal in the file ``path``, or on standard output."""
+    if path is None and sys.stdout is None:
+        raise LocalError("standard output is closed: name the file of the journal with --log FILE")
     try:
         return LogWriter(path if path is not None else sys.stdout.fileno())
     except OSError as error:
-        raise LocalError(f"cannot write the journal {path}: {error.strerror}; correct --log") from None
+        raise LocalError(
+            f"cannot write the journal {path}: {error.strerror}; let our user write there, or correct --log"
+        ) from None
 
 
 def make_directory(path: Path) -> Path:
@@ -24,7 +28,8 @@ def make_directory(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LocalError(f"cannot make the state directory {path}: {error.strerror}") from None
+        remedy = "let our user make it there, or correct `state` in sbc.yaml"
+        raise LocalError(f"cannot make the state directory {path}: {error.strerror}; {remedy}") from None
     return path
 
 
@@ -34,4 +39,5 @@ def open_records(state: Path) -> RecordFile:
     try:
         return RecordFile(path)
     except OSError as error:
-        raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
+        remedy = "let our user write there, or correct `state` in sbc.yaml"
+        raise LocalError(f"cannot write the call records {path}: {error.strerror}; {remedy}") from None

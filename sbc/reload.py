@@ -36,6 +36,7 @@ from sbc.observe.recorder import Recorder
 _CHANGE_OVER, _WORK = 0.0005, 0.001
 #: Of the settings that cannot change while we run, what does nevertheless, for new calls.
 _FOLLOWED = ("media.one_way",)
+_ENDS = "Portcullis is about to end"
 Follower = Callable[[Snapshot], None]
 
 
@@ -69,6 +70,7 @@ class Reload:
         self._fixed = snapshots.current.settings
         self._warned: tuple[Diagnostic, ...] = ()
         self.refused = ""  # the first mistake of the last reading
+        self._over = False
 
     def __call__(self, force: bool = False) -> dict[str, Any]:
         """Read it again and put it in force; running calls keep theirs. What came of it, with its lines.
@@ -82,6 +84,8 @@ class Reload:
                 lost = () if force is True else tuple(emptied(former, fresh))
                 if lost:
                     raise ConfigError(lost)
+                if self._over:  # meanwhile: nothing is opened anew of what is being closed
+                    return self._refuse((), [_ENDS])
                 for adopter in self.adopters:
                     fresh = adopter.adopt(fresh)
                 if fresh.version != former.version:
@@ -92,6 +96,10 @@ class Reload:
             except LocalError as error:
                 return self._refuse([error], [str(error)])
         return self._report(former, fresh)
+
+    def end(self) -> None:
+        """We stop: from now on nothing comes into force."""
+        self._over = True
 
     def amend(self, change: Callable[[Snapshot], Snapshot]) -> None:
         """Put in force what ``change`` makes of the snapshot that is; LocalError where that cannot be."""

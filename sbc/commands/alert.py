@@ -33,8 +33,10 @@ def _test(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(answer, indent=2))
     else:
+        from sbc.observe.text import printable
+
         for each in answer["sinks"]:
-            print(f"{each['name']}: {each['problem'] or 'taken'}")
+            print(f"{each['name']}: {printable(each['problem']) or 'taken'}")
     return REFUSED if any(each["problem"] for each in answer["sinks"]) else GOOD
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -75,7 +76,7 @@ def _lone(options: argparse.Namespace) -> LonePeer | None:
     from sbc.tls.names import is_ip
 
     given = [each for each in ("cert", "key", "ca", "name") if getattr(options, each)]
-    target, configured = options.target, (options.config / SETTINGS_FILE).is_file()
+    target, configured = options.target, os.path.isfile(options.config / SETTINGS_FILE)
     if not (given or ":" in target or is_ip(target)) and (configured or "." not in target):
         return None
     if options.peer is not None:

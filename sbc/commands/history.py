@@ -8,7 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,7 +93,7 @@ class Search:
                 fits = self._wanted.fits(record)
                 if fits:
                     _row(record)  # what is shown is whole
-            except (KeyError, TypeError, AttributeError, ValueError):
+            except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
                 self.malformed += 1
                 continue
             if fits:
@@ -158,15 +158,26 @@ def _moment(option: str, text: str | None, whole_day: bool = False) -> float | N
 
     if text is None:
         return None
-    try:
-        return time.time() - parse_duration(text)
-    except ValueError:
-        pass
+    day = _is_day(text)
+    if not day:
+        try:
+            return time.time() - parse_duration(text)
+        except ValueError:
+            pass
     try:
         found = datetime.fromisoformat(text)
-        if whole_day and len(text) == len("2026-11-01"):
+        if whole_day and day:
             found += timedelta(days=1)
         return found.timestamp()
     except (ValueError, OverflowError, OSError):
         hint = "such as 2026-11-01, 2026-11-01T09:30, or 2h for two hours ago"
         raise LocalError(f"{option} {text!r} is not a time; {hint}") from None
+
+
+def _is_day(text: str) -> bool:
+    """Whether a time is a date alone, in whichever spelling of ISO 8601; 20261101 is no number of seconds."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -6,6 +6,7 @@ elsewhere, an option decides here.
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def _trusted(ca: Path | None, now: float) -> AnchorMaterial:
 def _public_bundle() -> Path:
     given = ssl.get_default_verify_paths().cafile
     for each in (given, *_BUNDLES):
-        if each is not None and Path(each).is_file():
+        if each is not None and os.path.isfile(each):
             return Path(each)
     raise LocalError("this system has no file of public CAs: say whom you trust with --ca FILE")
 

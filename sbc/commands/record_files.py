@@ -67,12 +67,14 @@ def record_files(path: Path) -> list[Path]:
 
 
 def _is_of(path: Path, name: str) -> bool:
+    if name == path.name:  # whatever it is called, and compressed though it may be
+        return True
     whole, packed = os.path.splitext(name)
     stem, extension = path.stem, path.suffix
     rest = (whole if packed in _OPENERS else name).removeprefix(stem)
     if not name.startswith(stem) or extension not in rest:
         return False
-    before, _, behind = rest.partition(extension)
+    before, _, behind = rest.partition(extension) if extension else ("", "", rest)
     turn = before or behind  # logrotate's `extension` puts it before
     return not turn or (not (before and behind) and _TURN.fullmatch(turn) is not None)
 
@@ -144,8 +146,13 @@ class RecordFiles:
             except OSError as error:
                 why = f"{_why(error)}; run this as the user of the service"
                 raise LocalError(f"{path} cannot be read: {why}") from None
-            raw = self._stack.enter_context(os.fdopen(fd, "rb"))
             opened[path] = status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):  # of which no file object can be made
+                os.close(fd)
+                if path == self._live:
+                    raise LocalError(f"{path} is a directory: name the file of records that is in it")
+                continue
+            raw = self._stack.enter_context(os.fdopen(fd, "rb"))
             if stat.S_ISREG(status.st_mode) and status.st_mtime >= since - _SLACK:
                 opener = _OPENERS.get(path.suffix)
                 self._files.append((path, opener(raw) if opener is not None else raw))

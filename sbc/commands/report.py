@@ -52,7 +52,7 @@ def counted(path: Path, first: date, last: date, zone: str | None) -> dict[str, 
     from sbc.observe.encryption import Encryption
 
     info = _zone(zone)
-    begins, ends = _midnight(first, info), _midnight(last + timedelta(days=1), info)
+    begins, ends = _midnight(first, info), _midnight(last, info, timedelta(days=1))
     encryption, malformed = Encryption(), 0
     with RecordFiles(path, begins) as files:
         if not files.found:
@@ -64,7 +64,7 @@ def counted(path: Path, first: date, last: date, zone: str | None) -> dict[str, 
             elif begins <= started < ends:
                 try:
                     encryption.add(record)
-                except (KeyError, TypeError, ValueError, AttributeError):
+                except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                     malformed += 1
         problems = list(files.problems)
     if malformed:
@@ -136,9 +136,10 @@ def _zone(name: str | None) -> tzinfo | None:
     return ZoneInfo(name)
 
 
-def _midnight(day: date, zone: tzinfo | None) -> float:
-    """The first moment of ``day``; LocalError for one that no calendar has."""
+def _midnight(day: date, zone: tzinfo | None, later: timedelta = timedelta()) -> float:
+    """The first moment of ``day``, or of that which is ``later``; LocalError for one that no calendar has."""
     try:
+        day += later
         return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
     except (ValueError, OverflowError, OSError):
         raise LocalError(f"{day} is beyond the calendar") from None

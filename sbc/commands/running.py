@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> 
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Until they are heard, a log that is rotated or a reload that is asked for must not end us.
+    for each in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(each, signal.SIG_IGN)
     load()
     from sbc.app import Portcullis
 

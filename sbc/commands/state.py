@@ -23,7 +23,7 @@ def saved(snapshot: Snapshot, shelf: str) -> dict[str, Any]:
     directory = snapshot.directory / snapshot.settings.state
     path = directory / f"{shelf}.json"
     try:
-        if path.exists():  # of a release before, whose successor has not been started yet
+        if path.is_file():  # of a release before, whose successor has not been started yet
             return dict(former(path, shelf))
         path = directory / FILE
         return entries(look_in(path, shelf))

@@ -238,9 +238,9 @@ def journal(log: Path | None) -> Iterator[tuple[str, str]]:
     """The last lines of the journal, and what was said beside it at the start."""
     path = log or _default_log()
     yield "journal.log", _last(path)
-    errors = path.parent / "stderr.log"
+    errors = path.parent / "stderr.out"
     if errors.exists():
-        yield "stderr.log", _last(errors)
+        yield "stderr.out", _last(errors)
 
 
 def _default_log() -> Path:

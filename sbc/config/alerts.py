@@ -56,8 +56,6 @@ def _bare(url: str) -> str:
 
 
 def _time_of_day(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1440:
-        return value  # YAML 1.1 reads 22:00 as minutes
     found = _TIME(str(value).strip())
     if found is None:
         raise ValueError(f'{value!r} is no time of day: write one such as "22:00"')
@@ -73,10 +71,13 @@ def _zone(name: str) -> str:
 
 
 def _share(value: object) -> float:
-    found = None if isinstance(value, bool) else _PERCENT(str(value).strip())
-    if found is None:
+    text = str(value).strip()
+    found = None if isinstance(value, bool) else _PERCENT(text)
+    share = float(found[1]) / 100 if found is not None else -1.0
+    # 0.1 alone may be a tenth of the disk, or a tenth of a percent.
+    if share < 0.0 or (0.0 < share < 0.01 and not text.endswith("%")):
         raise ValueError(f"{value!r} is no share of a disk: write one such as 10%")
-    return float(found[1]) / 100
+    return share
 
 
 TimeOfDay = Annotated[

@@ -7,6 +7,7 @@ configuration is good to start with; it takes the place of one that runs only wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from dsl.errors import Diagnostic
@@ -23,7 +24,7 @@ def emptied(former: Snapshot, fresh: Snapshot) -> Iterator[Diagnostic]:
         yield _lost(TRUNKS, "no trunk is left: nobody would be admitted")
     if former.rules.rules and not fresh.rules.rules:
         yield _lost(ROUTES, "no rule is left: every call would get 404")
-    if former.hooks.files and not fresh.hooks.files and not (fresh.directory / HOOKS).is_dir():
+    if former.hooks.files and not fresh.hooks.files and not os.path.isdir(fresh.directory / HOOKS):
         yield _lost(HOOKS, "the directory is gone: no hook would judge a call")
     if former.acl.rules and not fresh.acl.rules:
         yield _lost(former.settings.acl or SETTINGS_FILE, "no rule is left: nobody would be barred any more")

@@ -70,6 +70,8 @@ def _secrets(snapshot: Snapshot) -> Iterator[Path]:
     for sink in settings.alerts.to.values() if settings.alerts is not None else ():
         if sink.url_file:
             yield directory / sink.url_file
+    if settings.hep is not None and settings.hep.password_file:
+        yield directory / settings.hep.password_file
     for trunk in snapshot.trunks.values():
         if trunk.registration is not None:
             yield directory / trunk.registration.password_file
@@ -87,7 +89,13 @@ def _others(snapshot: Snapshot) -> Iterator[Path]:
     for anchor in settings.trust.values():
         yield from (directory / name for name in anchor.files)
     yield from (directory / name for name in settings.tables.values())
-    yield from (directory / each.ca for each in settings.lookups.values() if each.ca)
+    if settings.acl is not None:
+        yield directory / settings.acl
+        yield from sorted((directory / settings.acl).glob("*.yaml"))
+    told = (*settings.lookups.values(), settings.hep, settings.log.syslog)
+    yield from (directory / each.ca for each in told if each is not None and each.ca)
+    if settings.acme is not None and settings.acme.ca_file:
+        yield directory / settings.acme.ca_file
 
 
 def _pages(snapshot: Snapshot) -> Iterator[Diagnostic]:

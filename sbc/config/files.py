@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ class Tree:
 def read_tree(directory: Path) -> Tree:
     """Read sbc.yaml, trunks.d, routes.d and hooks; what cannot be read is a diagnostic."""
     tree = Tree()
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         tree.diagnostics.append(
             Diagnostic(str(directory), 0, 0, "there is no such directory", "give it with -c DIR")
         )
@@ -47,7 +48,7 @@ def read_tree(directory: Path) -> Tree:
 
 def read_acl(directory: Path, name: str, tree: Tree) -> None:
     """Read the files of the access list, which sbc.yaml says is in ``name``."""
-    if not (directory / name).is_dir():
+    if not os.path.isdir(directory / name):
         hint = "make it, and a NAME.yaml there with `rules:`; its path is relative to sbc.yaml's"
         tree.diagnostics.append(Diagnostic(name, 0, 0, "there is no such directory", hint))
         return

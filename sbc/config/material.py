@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def load_material(
 
 def _ordered_anew(name: str, identity: Identity, directory: Path, problems: list[Problem]) -> list[Problem]:
     """What is wrong with a certificate that ACME orders is mended by an order, and that needs us running."""
-    if all((directory / each).exists() for each in (identity.chain, identity.key)):
+    if all(os.path.exists(directory / each) for each in (identity.chain, identity.key)):
         return [replace(each, hint="another is ordered", fatal=False) for each in problems if each.fatal]
     text = f"identity {name} has no certificate yet: it is ordered from the ACME directory"
     hint = "until it is there, who asks for it is refused; the journal says what becomes of the order"
@@ -115,5 +116,9 @@ def _diagnostic(settings: SettingsFile, loc: Loc, problem: Problem, directory: P
 
 def _lab_hint(directory: Path, path: Path) -> str:
     """In a fresh checkout the lab's certificates are not there yet; say how they come."""
-    fresh = directory / "tls" in path.parents and not path.exists() and (directory / "Makefile").is_file()
+    fresh = (
+        directory / "tls" in path.parents
+        and not os.path.exists(path)
+        and os.path.isfile(directory / "Makefile")
+    )
     return "`make demo` or `make run` makes the lab's certificates" if fresh else ""

@@ -88,7 +88,7 @@ def retire(paths: Iterable[Path]) -> None:
     ``paths`` are the files of one entry, a chain before its key.
     """
     paths = list(paths)
-    moving = [path for path in paths if beside(path, NEXT).exists()]
+    moving = [path for path in paths if os.path.exists(beside(path, NEXT))]
     for path in paths:
         beside(path, OLD).unlink(missing_ok=True)
     _copy(moving, OLD)
@@ -97,7 +97,7 @@ def retire(paths: Iterable[Path]) -> None:
 
 def roll_back(paths: Iterable[Path]) -> None:
     """Let the ``.old`` ones come back; what they come back for is staged again. LocalError."""
-    moving = [path for path in paths if beside(path, OLD).exists()]
+    moving = [path for path in paths if os.path.exists(beside(path, OLD))]
     _copy(moving, NEXT)
     _move(moving, OLD)
 
@@ -115,7 +115,9 @@ def returnable(settings: Settings, directory: Path) -> list[Key]:
     keys: list[Key] = [("identities", name) for name in settings.identities]
     keys += [("trust", name) for name, anchor in settings.trust.items() if anchor.files]
     return [
-        key for key in keys if any(beside(path, OLD).exists() for path in paths_of(settings, directory, key))
+        key
+        for key in keys
+        if any(os.path.exists(beside(path, OLD)) for path in paths_of(settings, directory, key))
     ]
 
 
@@ -158,7 +160,7 @@ def _write(path: Path, data: bytes, like: Path) -> None:
     try:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "wb") as file:
-            if like.exists():
+            if os.path.exists(like):
                 status = like.stat()
                 os.fchmod(fd, status.st_mode & 0o777)
                 # Root stages for the user that runs sbc; whoever is not root keeps what is his.

@@ -8,6 +8,7 @@ StatusView when somebody asks, so that nothing has to be kept in step.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from sbc.b2bua.commands import Note
 from sbc.observe.call_metrics import outcomes, qualities
@@ -362,7 +363,12 @@ def _alerted(trunk: str, alert: str, count: int) -> Sample:
     return {"trunk": trunk, "alert": name, "number": number, "way": way}, float(count)
 
 
-def _sources(sources: tuple[RevocationView, ...]) -> Iterator[str]:
+def _sources(found: tuple[RevocationView, ...]) -> Iterator[str]:
+    # A file may hold several lists of a CA, and several entries may name it: what runs out first counts.
+    first: dict[tuple[str, str, str], RevocationView] = {}
+    for each in sorted(found, key=lambda view: (not view.problem, view.until or inf)):
+        first.setdefault((each.kind, each.source, each.of), each)
+    sources = list(first.values())
     labels = [{"kind": each.kind, "source": each.source, "of": each.of} for each in sources]
     up = [(label, float(not each.problem)) for label, each in zip(labels, sources, strict=True)]
     ends = [(label, each.until) for label, each in zip(labels, sources, strict=True) if each.until]

@@ -272,7 +272,8 @@ class SoftPasses:
         """Count one at ``now`` (POSIX seconds); True where it is to be logged."""
         self.counts[trunk, reason] = self.counts.get((trunk, reason), 0) + 1
         key = (trunk, source or reason)
-        if now - self._said.get(key, -LOG_EVERY) < LOG_EVERY:
+        said = self._said.get(key)
+        if said is not None and 0.0 <= now - said < LOG_EVERY:  # a clock may have been set back
             return False
         if len(self._said) >= _MOST_SAID:
             self._said.clear()

@@ -27,8 +27,10 @@ CUT: Final = "..."
 
 # A scheme, a user and, after a colon, what is a password where an @ follows.
 _URI = re.compile(r"(sips?:[^\s:@<>\"]*+:)([^\s@<>\"]*+)", re.IGNORECASE)
+# The same of any other (RFC 3986 3.2.1), as libraries quote it in their errors.
+_WEB = re.compile(r"(://[^\s:@/<>\"]*+:)([^\s@/<>\"]*+)")
 _NAMED = re.compile(
-    r"(inline:|(?:cnonce|response|password|ha1)[ \t]*+=[ \t]*+)"
+    r"(inline(?::|%3a)[ \t]*+|(?:cnonce|response|password|ha1|authorization)[ \t]*+=[ \t]*+)"
     r"(?:\\?\"(?:[^\"\\]|\\.)*\\?\"?|[^\s\";,<>]*+)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -41,9 +43,13 @@ def has_secret(text: str) -> bool:
     if ":" not in text and "=" not in text:
         return False
     small = text.lower()
-    if "inline:" in small:
+    if "inline" in small:
         return True
-    if "=" in small and ("response" in small or "nonce" in small or "assword" in small or "ha1" in small):
+    if "=" in small and (
+        "response" in small or "nonce" in small or "assword" in small or "ha1" in small or "authori" in small
+    ):
+        return True
+    if "@" in small and "://" in small:
         return True
     # A URI without a password has but the colon of its scheme before its @.
     for piece in small.split("@")[:-1]:
@@ -67,7 +73,7 @@ def redact(text: str) -> str:
         secret = text[end] == "@" if end < len(text) else cut
         return found[1] + REDACTED if secret else found[0]
 
-    text = _NAMED.sub(rf"\1{REDACTED}", _URI.sub(hide, text))
+    text = _NAMED.sub(rf"\1{REDACTED}", _WEB.sub(hide, _URI.sub(hide, text)))
     return text + CUT if cut else text
 
 

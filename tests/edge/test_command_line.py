@@ -117,6 +117,11 @@ def test_who_stops_reading_is_no_fault(lab: Path) -> None:
         cwd=ROOT, shell=True, executable="/bin/bash", capture_output=True, text=True,
     )  # fmt: skip
     assert both.stdout == "141\n" and both.stderr == ""
+    silent = subprocess.run(
+        f"{shlex.join(product.command())} --help 2>&- | true; echo ${{PIPESTATUS[0]}}",
+        cwd=ROOT, shell=True, executable="/bin/bash", capture_output=True, text=True,
+    )  # fmt: skip
+    assert silent.stdout == "141\n", "where nothing may be said, either"
 
 
 @pytest.mark.parametrize(
@@ -125,12 +130,18 @@ def test_who_stops_reading_is_no_fault(lab: Path) -> None:
         ("--version", "> /dev/full", 1, "sbc: what came of it cannot be written: No space left on device\n"),
         ("check", "> /dev/full", 1, "sbc: what came of it cannot be written: No space left on device\n"),
         ("check", ">&-", 0, ""),
+        (
+            "run",
+            ">&-",
+            1,
+            "sbc: standard output is closed: name the file of the journal with --log FILE\n",
+        ),
     ],
 )
 def test_output_that_cannot_be_written_is_told_in_one_line(
     lab: Path, words: str, where: str, status: int, said: str
 ) -> None:
-    more = f" -c {lab}" if words == "check" else ""
+    more = f" -c {lab}" if not words.startswith("-") else ""
     line = f"{shlex.join(product.command())} {words}{more} {where}"
     run = subprocess.run(line, cwd=ROOT, shell=True, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (status, said)

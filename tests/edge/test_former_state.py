@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from base64 import b64encode
 from contextlib import closing
@@ -212,3 +213,20 @@ def test_damaged_bindings_are_put_aside(former: Path) -> None:
     assert begun.bindings.found == []
     begun.store.close()
     assert any("registrations.unreadable" in each for each in begun.said)
+
+
+@pytest.mark.parametrize("name", ["state.db", "state.ahead-0", "limits.json"])
+def test_a_pipe_in_the_place_of_a_file_of_any_release_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Nothing that lies in the directory stops the SBC."""
+    os.mkfifo(tmp_path / name)
+    said: list[str] = []
+    for expected in ({}, {"alice": 1}):
+        store, found = Store(tmp_path, said.append), dict[str, Any]()
+        shelf = store.shelf(
+            "limits", found.__setitem__, lambda: {"alice": 1}, lambda: {"alice": 1}, ahead=True
+        )
+        assert found == expected
+        assert store.at_once() == (name != "state.ahead-0")
+        shelf.wait()
+        store.close()
+    assert any("it is no file" in each for each in said) == (name == "state.db")

@@ -124,10 +124,10 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
 def test_a_state_directory_that_cannot_be_made(lab: Path) -> None:
     (lab / "run").write_text("a file is in the way")
     line = sbc(lab, "run").refused_in_one_line()
-    assert "state directory" in line and "run" in line
+    assert "state directory" in line and "run" in line and "`state` in sbc.yaml" in line
 
 
 def test_call_records_that_cannot_be_written(lab: Path) -> None:
     (lab / "run" / "calls.jsonl").mkdir(parents=True)
     line = sbc(lab, "run").refused_in_one_line()
-    assert "call records" in line and "calls.jsonl" in line
+    assert "call records" in line and "calls.jsonl" in line and "`state` in sbc.yaml" in line

@@ -8,6 +8,7 @@ alarms about nothing. The first one has no predecessor and is put in place at on
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -52,7 +53,7 @@ class Installer:
             coming, _ = load_staged(name, files, snapshot.directory, now)
         if coming is not None:
             return coming
-        if not all((snapshot.directory / each).exists() for each in (files.chain, files.key)):
+        if not all(os.path.exists(snapshot.directory / each) for each in (files.chain, files.key)):
             return None
         known = snapshot.identities.get(name)
         return known if known is not None else load_identity(name, files, snapshot.directory, now)[0]

@@ -42,9 +42,11 @@ class Ahead:
     def open(self, committed: int) -> Changes:
         """Open the files, and give what is in them beyond the number ``committed``."""
         found: list[tuple[int, str, str, str | None, int]] = []
+        pipes = [path for path in self._paths if path.is_fifo()]  # which would be waited for
         for path in self._paths:
-            with contextlib.suppress(OSError):
-                found += _lines(path.read_bytes())
+            if path not in pipes:
+                with contextlib.suppress(OSError):
+                    found += _lines(path.read_bytes())
         left: Changes = {}
         for number, shelf, key, value, version in sorted(found, key=lambda line: line[0]):
             self._number = max(self._number, number)
@@ -53,7 +55,7 @@ class Ahead:
                 left[shelf, key] = None if value is None else (value, version)
         self._number = max(self._number, committed)
         with contextlib.suppress(OSError):
-            for which, path in enumerate(self._paths):
+            for which, path in enumerate(self._paths if not pipes else ()):
                 self._fds.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
                 # Its last line may be torn: nothing is written behind it.
                 self._sizes[which] = MOST if os.fstat(self._fds[which]).st_size else 0

@@ -56,6 +56,9 @@ class Database:
     def open(self) -> None:
         """Open it, or begin it anew; ``problem`` where that is impossible."""
         self.close()
+        if os.path.exists(self.path) and not os.path.isfile(self.path):  # a pipe would be waited for
+            self.problem = "it is no file"
+            return
         for _ in range(2):
             try:
                 self._db, self.problem = _opened(self.path), ""
@@ -191,7 +194,7 @@ def _asked(path: Path, how: str, *before: str) -> sqlite3.Connection:
 
 def look_in(path: Path, shelf: str) -> list[Row]:
     """What a running SBC, or the last one, has in a shelf; changes nothing. sqlite3.Error, OSError."""
-    if not path.exists():
+    if not path.is_file():
         return []
     crashed_or_running = _beside(path, "-wal").exists()
     db = _asked(path, "mode=ro" if crashed_or_running else "mode=ro&immutable=1")

@@ -38,6 +38,8 @@ class Found:
 def find_former(directory: Path, shelf: str) -> Found:
     """What a release before has left of ``shelf``; a file that is no good is put aside. It blocks."""
     path = directory / (_BINDINGS_FILE if shelf == _BINDINGS else f"{shelf}.json")
+    if path.is_fifo():  # which would be waited for
+        return Found(path)
     try:
         return Found(path, former(path, shelf))
     except FileNotFoundError:

@@ -56,7 +56,7 @@ def _look(directories: dict[str, Path]) -> tuple[DiskView, ...]:
 
 def _view(what: str, directory: Path) -> DiskView:
     """Of a directory that is made only when something is written there, the disk that it will be on."""
-    while not directory.exists() and directory != directory.parent:
+    while not os.path.exists(directory) and directory != directory.parent:
         directory = directory.parent
     try:
         device, found = os.stat(directory).st_dev, os.statvfs(directory)

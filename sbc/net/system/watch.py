@@ -28,6 +28,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -223,7 +224,7 @@ def fingerprint(what: Iterable[Watched]) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             return b"unreadable"
         found = path.stat()
         if found.st_size > _LARGEST:
@@ -246,12 +247,12 @@ def _files(what: Iterable[Watched]) -> list[Path]:
 def _places(what: tuple[Watched, ...]) -> dict[Path, set[str] | None]:
     """The directories to watch, and the names that matter in each; None is every name."""
     places: dict[Path, set[str] | None] = {each.directory: None for each in what}
-    links = [path for path in _files(what) if path.is_symlink()]
+    links = [path for path in _files(what) if os.path.islink(path)]
     for path in links:
         places[Path(path.resolve()).parent] = None
     for directory in [each.directory for each in what]:
         parent = directory.absolute().parent
-        while not parent.exists() and parent != parent.parent:
+        while not os.path.exists(parent) and parent != parent.parent:
             directory, parent = parent, parent.parent
         names = places.setdefault(parent, set())
         if names is not None:

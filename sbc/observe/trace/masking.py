@@ -21,8 +21,8 @@ _options = re2.Options()
 _options.case_sensitive = False
 _options.encoding = re2.Options.Encoding.LATIN1
 _OTHER: Final = (
-    rb"authori|authenti|assword|-pwd|key-mgmt|\nk=|nonce|response[ \t]*=|ha1[ \t]*="
-    rb"|sips?:[^\s:@<>\"]*:[^\s@<>\"]*@"
+    rb"authori|authenti|assword|-pwd|key-mgmt|\nk=|nonce|response[ \t]*=|ha1[ \t]*=|inline%3a"
+    rb"|sips?:[^\s:@<>\"]*:[^\s@<>\"]*@|://[^\s:@/<>\"]*:[^\s@/<>\"]*@"
 )
 _sign_in = re2.compile(rb"inline:|" + _OTHER, _options).search
 # Most messages with a secret have keys of SDES: what is still there when they are blotted out.
@@ -30,14 +30,17 @@ _sign_left_in = re2.compile(rb"inline:[ \t]*[x=\"]*[^x=\"\s|;]|" + _OTHER, _opti
 
 # By RE2, for Python's own patterns would begin anew at each of many `sip:`.
 _URI = re2.compile(rb"(sips?:[^\s:@<>\"]*:)([^\s@<>\"]+)(@)", _options)
+_WEB = re2.compile(rb"(://[^\s:@/<>\"]*:)([^\s@/<>\"]+)(@)", _options)
 _INLINE = re.compile(rb"(inline:[ \t]*+)([^\s|;]++)", re.IGNORECASE)
 _USUAL_INLINE = re.compile(rb"(inline:[ \t]*+)([^\s|;]++)")
 # An attribute or a line of SDP whose whole value is a key or a password.
 _LINES = re.compile(
     rb"^(a=key-mgmt:[ \t]*+[^\s:]*+[ \t]|a=ice-pwd:|k=[a-z0-9-]*+:)([^\r\n]++)", re.IGNORECASE | re.MULTILINE
 )
+# By name; also what a URI holds escaped as a header field (RFC 3261 19.1.1) or within a body.
 _NAMED = re.compile(
-    rb"((?:nonce|response|password|ha1)[ \t]*+=[ \t]*+)(\\?\"(?:[^\"\\\r\n]|\\.)*\\?\"?|[^\s\";,<>]++)",
+    rb"((?:nonce|response|password|ha1|authorization)[ \t]*+=[ \t]*+|inline%3a)"
+    rb"(\\?\"(?:[^\"\\\r\n]|\\.)*\\?\"?|[^\s\";,<>]++)",
     re.IGNORECASE,
 )
 # Credentials and challenges as header fields, with the lines that they are folded into; in their short words.
@@ -68,17 +71,21 @@ def masked(octets: bytes) -> bytes:
         if _sign_left_in(octets) is None:
             return octets
     small = octets.lower()  # each pattern takes far longer than a look for what it needs
-    if b"authori" in small or b"authenti" in small:
+    authorization = b"authori" in small
+    if authorization or b"authenti" in small:
         octets = _FIELDS.sub(_field, octets)
     if small.count(b"inline:") > octets.count(b"inline:"):
         octets = _INLINE.sub(_value, octets)
     if b"key-mgmt" in small or b"-pwd" in small or b"k=" in small:
         octets = _LINES.sub(_value, octets)
     ha1 = b"ha1=" in small or b"ha1 " in small or b"ha1\t" in small  # and not only SHA1, as suites are called
-    if ha1 or b"nonce" in small or b"response" in small or b"password" in small:
+    named = ha1 or authorization or b"nonce" in small or b"response" in small or b"password" in small
+    if named or b"inline%3a" in small:
         octets = _NAMED.sub(_value, octets)
     if b"@" in small and b"sip" in small:
         octets = _URI.sub(_password, octets)
+    if b"://" in small and b"@" in small:
+        octets = _WEB.sub(_password, octets)
     return octets
 
 

@@ -14,6 +14,7 @@ what was under way needs to survive.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,9 +61,9 @@ class EntryFiles:
 def next_pair(files: IdentityFiles, directory: Path) -> PairFiles | None:
     """The staged files of an identity; a renewed chain may keep the key. None where nothing is staged."""
     chain, key = files.chain + NEXT, files.key + NEXT
-    if not (directory / chain).exists():
+    if not os.path.exists(directory / chain):
         return None
-    return PairFiles(chain, key if (directory / key).exists() else files.key, files.passphrase_file)
+    return PairFiles(chain, key if os.path.exists(directory / key) else files.key, files.passphrase_file)
 
 
 def load_whole(
@@ -78,7 +79,7 @@ def load_whole(
 
 def unfinished(files: IdentityFiles, directory: Path, now: float) -> str | None:
     """Where the key still lies of a pair whose move was interrupted; None for a pair that is in place."""
-    if not any((directory / (files.key + ending)).exists() for ending in (NEXT, OLD)):
+    if not any(os.path.exists(directory / (files.key + ending)) for ending in (NEXT, OLD)):
         return None
     if load_identity("", files, directory, now)[0] is not None:
         return None
@@ -91,7 +92,7 @@ def _with_moving_key(
 ) -> tuple[IdentityMaterial, list[Problem], str] | None:
     for ending in (NEXT, OLD):
         moving = PairFiles(files.chain, files.key + ending, files.passphrase_file)
-        if (directory / moving.key).exists():
+        if os.path.exists(directory / moving.key):
             material, problems = load_identity(name, moving, directory, now, roots)
             if material is not None:
                 return material, problems, moving.key
@@ -113,7 +114,7 @@ def next_entry(anchor: AnchorFiles, directory: Path) -> EntryFiles | None:
     """The files of a truststore entry once what is staged has taken its place; None where nothing is."""
 
     def coming(path: str) -> str:
-        return path + NEXT if (directory / (path + NEXT)).exists() else path
+        return path + NEXT if os.path.exists(directory / (path + NEXT)) else path
 
     leaf = tuple(map(coming, anchor.leaf))
     ca = coming(anchor.ca) if anchor.ca is not None else None

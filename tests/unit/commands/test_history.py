@@ -74,6 +74,10 @@ def found(place: Path, capsys: pytest.CaptureFixture[str], *options: str) -> lis
         (["--number", "ice"], []),
         (["--from", "2026-05-02"], ["c3", "c4", ""]),
         (["--to", "2026-05-01"], ["c1", "c2"]),
+        (["--to", "20260501"], ["c1", "c2"]),  # the same day in ISO 8601's other spellings
+        (["--to", "2026-W18-5"], ["c1", "c2"]),
+        (["--to", "2026-05-01T00"], []),
+        (["--to", "9999-12-31T23:59:59Z"], ["c1", "c2", "c3", "c4", ""]),
         (["--from", "2026-05-01T00:30", "--to", "2026-05-02T01:00"], ["c2"]),
         (["--from", "2h"], []),
         (["-n", "2"], ["c4", ""]),
@@ -107,7 +111,8 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_shown(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = place / "run" / "calls.jsonl.1"
-    path.write_text('{"started":"2026-05-02T00:00:00Z"}\nno record\n' + path.read_text())
+    endless = path.read_text().replace('"refused":0', '"refused":1e999')
+    path.write_text('{"started":"2026-05-02T00:00:00Z"}\nno record\n' + endless + path.read_text())
     assert main(["calls", "history", "-c", str(place), "--number", "alice"]) == 3
     said = capsys.readouterr()
     assert "c3" in said.out and "calls.jsonl.1:2 is no call record" in said.err
@@ -132,3 +137,18 @@ def test_no_records_at_all_are_said(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "run").mkdir()
     assert main(["calls", "history", "-c", str(tmp_path)]) == 1
     assert "there are no call records" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["calls", "old.calls.jsonl.2.gz", "backup-2026"])
+def test_a_file_is_read_whatever_it_is_called(
+    place: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """As it was copied from a backup, say."""
+    packed = (place / "run" / "calls.jsonl.2.gz").read_bytes()
+    (place / name).write_bytes(packed if name.endswith(".gz") else gzip.decompress(packed))
+    assert found(place, capsys, "--records", str(place / name)) == ["c1", "c2"]
+
+
+def test_a_directory_in_place_of_the_file_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calls", "history", "-c", str(place), "--records", str(place / "run")]) == 1
+    assert "run is a directory: name the file of records" in capsys.readouterr().err

@@ -166,3 +166,9 @@ def test_a_time_that_is_none(text: object) -> None:
 
 def test_a_time() -> None:
     assert moment("1970-01-01T00:01:00.500Z") == 60.5
+
+
+def test_a_directory_that_is_called_like_a_rotated_file_is_left_alone(live: Path) -> None:
+    """An archive, as somebody has made one beside it."""
+    (live.parent / "calls.jsonl-2025").mkdir()
+    assert read(live) == ([70, 71], [])

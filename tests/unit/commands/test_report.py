@@ -283,3 +283,15 @@ def test_the_text_moves_no_cursor_whatever_a_record_says(counts: Callable[..., d
     odd["a"]["tls"]["version"] = "\x1b[31m"
     for text in (render(counts(json.dumps(odd))), as_csv(counts(json.dumps(odd)))):
         assert all(line.isprintable() for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def test_a_day_that_no_calendar_has_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="9999-12-31 is beyond the calendar"):
+        counted(tmp_path / "calls.jsonl", DAY, date.max, "UTC")
+
+
+def test_a_number_without_end_is_no_call_record(counts: Callable[..., dict[str, Any]]) -> None:
+    endless = record().replace('"refused":0', '"refused":1e999')
+    assert endless != record()
+    answer = counts(endless, record())
+    assert (answer["calls"], answer["unread"]) == (1, 1)

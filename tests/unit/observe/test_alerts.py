@@ -420,3 +420,25 @@ def test_quiet_hours_go_over_midnight_in_their_own_zone(moment: float, quiet: bo
 def test_quiet_hours_of_a_day() -> None:
     noon = QuietHours.model_validate({"from": "12:00", "to": "13:00", "zone": "UTC"})
     assert [noon.at(hour * 3600.0) for hour in (11.99, 12, 12.99, 13)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("hour", [22, 6, "22", 1320, True])
+def test_an_hour_alone_is_no_time_of_day(hour: object) -> None:
+    """``{from: 22, to: 6}`` as minutes would be quiet from 00:22 to 00:06: for a whole day, nearly."""
+    for hours in ({"from": hour, "to": "06:00"}, {"from": "22:00", "to": hour}):
+        with pytest.raises(ValueError, match=r'is no time of day: write one such as "22:00"'):
+            QuietHours.model_validate(hours)
+
+
+@pytest.mark.parametrize(
+    ("written", "share"), [("10%", 0.1), (10, 0.1), ("2.5 %", 0.025), ("0.5%", 0.005), (0, 0.0), (1, 0.01)]
+)
+def test_a_share_of_a_disk_is_in_percent(written: object, share: float) -> None:
+    assert Watched.model_validate({"disk_free": written}).disk_free == share
+
+
+@pytest.mark.parametrize("written", [0.1, "0.1", True, -1, "all", 1000])
+def test_a_share_that_may_mean_two_things_or_none_is_none(written: object) -> None:
+    """A tenth of the disk, or a tenth of a percent of it?"""
+    with pytest.raises(ValueError, match="is no share of a disk: write one such as 10%"):
+        Watched.model_validate({"disk_free": written})

@@ -113,6 +113,12 @@ def test_bytes_that_are_not_utf8_can_be_written() -> None:
         ('cnonce="0a4f113b"', "0a4f113b"),
         ("sip:alice:sesame@atlanta.example", "sesame"),
         ("password=sesame", "sesame"),
+        ("ConnectionError: https://bob:sesame@crm.example:8443/route", "sesame"),
+        ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:\tWVNfX19zZW1jdGwg|2^31|1:1", "WVNfX19zZW1jdGwg"),
+        # RFC 3261 19.1.1: what a URI holds of a header field, or of a body, is escaped.
+        ("sip:b@h?Authorization=Digest%20response%3D%226629fae49393a053%22", "6629fae49393a053"),
+        ("sip:b@h?Subject=x&proxy-authorization=Basic%20c2VzYW1l", "c2VzYW1l"),
+        ("sip:b@h?body=a%3Dcrypto%3A1%20AEAD_AES_256_GCM%20inline%3AWVNfX19zZW1jdGwg", "WVNfX19zZW1jdGwg"),
     ],
 )
 def test_secrets_are_blotted_out(text: str, secret: str) -> None:
@@ -138,6 +144,7 @@ def test_secrets_are_blotted_out(text: str, secret: str) -> None:
         ("cnonce\t=\t0a4f113b", "0a4f113b"),
         ("inline:\udcff\udcfeWVNfX19zZW1jdGwg", "WVNfX19zZW1jdGwg"),
         ("sip:\udcff:\udcffsesame@h", "sesame"),
+        ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline: WVNfX19zZW1jdGwg", "WVNfX19zZW1jdGwg"),
     ],
 )
 def test_secrets_are_blotted_out_of_long_and_odd_texts(text: str, secret: str) -> None:

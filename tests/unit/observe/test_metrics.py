@@ -8,7 +8,7 @@ from dataclasses import replace
 from sbc.b2bua.commands import Note
 from sbc.observe.edge_views import CapView, LoadView, TenantView
 from sbc.observe.metrics import Counters, exposition
-from sbc.observe.views import NetworkView, RecordsView
+from sbc.observe.views import NetworkView, RecordsView, RevocationView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
@@ -154,3 +154,18 @@ def test_what_limits_have_refused_and_whether_it_keeps_up() -> None:
         "sbc_overloaded 1" in text and "sbc_loop_lag_seconds 0.75" in text and "sbc_transactions 812" in text
     )
     assert "sbc_overloaded 0" in exposition(picture())
+
+
+def test_no_series_is_told_twice_where_a_file_has_several_lists_of_a_ca() -> None:
+    """Prometheus takes one of them, and which one nobody knows: it is to be the one that runs out first."""
+    lists = tuple(RevocationView("file", "tls/ca.crl", "CN=CA", NOW + days * 86400.0) for days in (2, 1, 1))
+    asked = RevocationView("crl", "http://crl.example/ca.crl", "CN=CA", NOW, problem="no answer")
+    text = exposition(picture(revocation=(*lists, asked)))
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    file, crl = (
+        '{kind="file",source="tls/ca.crl",of="CN=CA"}',
+        '{kind="crl",source="http://crl.example/ca.crl"',
+    )
+    assert f"sbc_revocation_expiry_seconds{file} {NOW + 86400.0:.0f}\n" in text
+    assert f"sbc_revocation_source_up{file} 1\n" in text and f'{crl},of="CN=CA"}} 0\n' in text

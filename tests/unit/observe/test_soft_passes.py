@@ -30,6 +30,14 @@ def test_each_is_counted_and_one_an_hour_is_said() -> None:
     assert passes.of("office") == (("stale", 5),) and passes.of("nobody") == ()
 
 
+def test_a_clock_that_is_set_back_silences_nobody() -> None:
+    """A machine that began a year ahead would otherwise admit peers unchecked for a year without a line."""
+    passes = SoftPasses()
+    assert passes.note("office", "stale", URL, NOW + 366 * 86400.0)
+    said = [passes.note("office", "stale", URL, NOW + seconds) for seconds in (0, 1, 3599, 3600)]
+    assert said == [True, False, False, True]
+
+
 def test_what_was_said_long_ago_does_not_pile_up() -> None:
     passes = SoftPasses()
     for number in range(5000):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sbc.observe.trace.masking import masked
 
@@ -35,6 +38,11 @@ HIDDEN = [
     b"Contact: <SIPS:bob:%s@[2001:db8::1]:5061>",
     b"X-Login: user=bob; password=%s",
     b'Subject: response="%s"',
+    # RFC 3261 19.1.1: what a URI holds of a header field, or of a body, is escaped.
+    b"Refer-To: <sip:b@h?Authorization=Digest%%20username%%3Db%%2Cresponse%%3D%%22%s%%22>",
+    b"Refer-To: <sip:b@h?X=1&proxy-authorization=Basic%%20%s>",
+    b"Refer-To: <sip:b@h?body=a%%3Dcrypto%%3A1%%20AES_CM_128_HMAC_SHA1_80%%20inline%%3A%s%%7C1%%3A4>",
+    b"Call-Info: <https://bob:%s@phones.example.com/bob.xml>;purpose=info",
 ]
 
 
@@ -91,3 +99,28 @@ def test_a_megabyte_of_beginnings_is_read_once(piece: bytes) -> None:
     text = b"Authorization: Digest " + piece * (100_000 // len(piece))
     assert len(masked(text)) == len(text)
     assert len(masked(piece * (1_000_000 // len(piece)))) == 1_000_000 // len(piece) * len(piece)
+
+
+# What may stand before, between and behind secrets, and what might lead a reader past one.
+_BETWEEN = st.sampled_from(
+    [
+        b"Via: SIP/2.0/TLS h;branch=z9hG4bK1", b"", b"v=0", b" inline:", b"a=crypto:1 X inline:QUFB|2^20",
+        b"a=crypto:2 X inline:QUFB;inline:", b"a=crypto:3 X INLINE:xx", b"inline:\\\"", b"inline: |;",
+        b"inline:sip:a", b"Subject: sip:a:", b'username="', b"k=", b"https://h:80/a@b",
+    ]
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.one_of(_BETWEEN, st.sampled_from(HIDDEN)), min_size=1, max_size=8),
+    st.sampled_from([bytes, bytes.upper, bytes.lower, bytes.swapcase]),
+    st.sampled_from([b"\r\n", b"\n"]),
+)
+def test_no_secret_hides_another_whatever_order_they_come_in(
+    lines: list[bytes], spelled: Callable[[bytes], bytes], end: bytes
+) -> None:
+    text = end.join(spelled(each).replace(b"%S", b"%s") for each in [b"INVITE sip:a@b SIP/2.0", *lines])
+    text = text.replace(b"%%", b"%").replace(b"%s", SECRET)
+    shown = masked(text)
+    assert SECRET not in shown and len(shown) == len(text)
+    assert masked(shown) == shown, "what was masked has no secret"

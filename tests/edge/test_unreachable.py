@@ -1,0 +1,66 @@
+"""What our user may not look into, such as `/etc/letsencrypt/live`: a line for each file, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sbc.demo.lab import free_ports, write_configuration
+from sbc.net.system import space
+from tests.edge.sbc_command import ROOT
+from tests.peers.needs import needs
+from tests.peers.product import command
+
+pytestmark = pytest.mark.slow
+
+
+def run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``sbc WORDS`` as somebody to whom modes apply: root without the rights that are above them."""
+    before: list[str] = []
+    if os.getuid() == 0:
+        needs("setpriv")
+        before = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+    argv = [*before, *command(*words, "-c", str(directory))]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """The lab, whose certificates are in a directory that lets nobody in."""
+    write_configuration(tmp_path, free_ports(), time.time())
+    (tmp_path / "tls").chmod(0o000)
+    yield tmp_path
+    (tmp_path / "tls").chmod(0o700)
+
+
+def test_each_file_of_a_closed_directory_is_named(closed: Path) -> None:
+    done = run(closed, "check")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    for name in ("sbc.pem", "sbc.key", "lab-ca.pem"):
+        assert f"error: tls/{name}: the file is not readable" in done.stderr, done.stderr
+    assert "mistakes; nothing was started or changed" in done.stderr
+
+
+def test_a_configuration_that_nobody_may_reach_is_told(closed: Path) -> None:
+    done = run(closed / "tls" / "within", "check")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_room_of_the_other_disks_is_known_where_one_may_not_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, closed = os.stat, tmp_path / "closed" / "recordings"
+
+    def stat(path: str | Path, **options: bool) -> os.stat_result:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied")
+        return looked(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = space._look({"records": tmp_path, "recordings": closed})
+    assert [each.what for each in found] == ["records", "recordings"] and found[0].size > 0
