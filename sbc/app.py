@@ -274,7 +274,7 @@ class Portcullis:
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
         gevent.signal_handler(signal.SIGUSR1, self.reopen)
         gevent.spawn(self._housekeeping)
-        gevent.spawn(watch_lag, lambda lag: self.driver.run(self.engine.look, lag))
+        gevent.spawn(watch_lag, self._come_round)
         self._memory.start()
         snapshot = self.store.current
         self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
@@ -283,6 +283,10 @@ class Portcullis:
         gevent.spawn(self._look_again)
         self.control.start()  # who is answered there knows that every port is bound
         notify("READY=1")
+
+    def _come_round(self, lag: float) -> None:
+        self.blocking.beat()
+        self.driver.run(self.engine.look, lag)
 
     def _look_again(self) -> None:
         """Read the files once more; a service manager hears of what is read after that."""

@@ -439,6 +439,23 @@ def inherit(call: Call, held: Call, leaving: Side) -> None:
     call.limits = counted_on(held, leaving)
 
 
+def carry_on(call: Call, held: Call, leaving: Side, at: float) -> None:
+    """Let ``call`` be one of the calls at once that ``held`` was, whose callee is of it from now on.
+
+    It counts before ``held`` ends, and no limit is asked; ``leaving`` is the side of ``held`` that is left.
+    """
+    if leaving == "b":
+        return
+    known = [each.key for each in call.limits]
+    more = tuple([
+        each for each in held.limits
+        if each.window is None and not each.seconds and each.key not in known
+    ])  # fmt: skip
+    if more:
+        call.desk.rule_limits.resume(more, at)
+        call.limits += more
+
+
 def forget(call: Call, at: float) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk

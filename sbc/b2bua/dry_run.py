@@ -24,6 +24,7 @@ from sbc.b2bua.translate import is_secure
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import effective_downgrade, verdict
+from sbc.policy.premium import payers_of
 
 
 def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
@@ -41,8 +42,8 @@ def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
             lines += [f"     there: {_edit(edit)}" for edit in hop.edits]
         lines += [f"  {_edit(edit)}" for edit in decision.edits]
         premium = snapshot.premium.get(facts.trunk)
-        caller = facts.auth_user or facts.from_user
-        of_trunk = premium.of(decision, facts.ruri_user, caller) if premium is not None else ()
+        payers = payers_of(facts)
+        of_trunk = premium.of(decision, facts.ruri_user, payers) if premium is not None else ()
         lines += [f"  {text}" for text in _extras(decision, decision.limits + of_trunk)]
     elif isinstance(decision, Redirect):
         lines += [f"  {text}" for text in _redirected(facts, decision)]

@@ -70,11 +70,17 @@ class Login:
             response.headers.add(name, str(challenge))
         return response
 
-    def tried(self, request: Request) -> str:
-        """The user whose password ``request`` tries, whether there is one or not; "" for none."""
-        for credentials in _given(request):
-            return credentials.username
-        return ""
+    def tried(self, request: Request, realm: str) -> str | None:
+        """The user of ``realm`` whose password ``request`` tries, whether there is one or not.
+
+        "" where that cannot be read; None where all that it proves is for others on its way, who have realms
+        of their own (RFC 3261 22.3).
+        """
+        given = _given(request)
+        for credentials in given:
+            if credentials.realm == realm:
+                return credentials.username
+        return None if given else ""
 
     def came_back(self, request: Request, realm: str, users: Users, to: str, at: float) -> bool:
         """Whether ``request`` brings a nonce of ours that was sent to ``to``: its source is not forged."""

@@ -111,9 +111,11 @@ class Phones:
         first = request.headers.first
         flow = server.flow
         if not stale and ("authorization" in first or "proxy-authorization" in first):
-            self._tell_refused(server, status, "no password of ours proves it", out)
-            if self._is_there(flow, request, snapshot, at):
-                out.append(Suspect(flow, "password", desk.login.tried(request)))
+            tried = desk.login.tried(request, realm)
+            if tried is not None:
+                self._tell_refused(server, status, "no password of ours proves it", out)
+                if self._is_there(flow, request, snapshot, at):
+                    out.append(Suspect(flow, "password", tried))
         response = desk.respond_to(server, status, _REASONS[status])
         claimed = request.to if server.method == "REGISTER" else request.from_
         desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at, flow.remote.host)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from dsl.addresses import escape_user
+from dsl.addresses import Party, escape_user
 from dsl.decision import Downgrade, Limit, Route
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.base import PeerError
+from sbc.policy.acl import Acl, why
 from sbc.policy.downgrade import verdict
 from sbc.sip.address import parse_name_addr
 from sbc.sip.message import Response
@@ -87,6 +88,19 @@ def _ranked(uri: Uri, q: str | None) -> Target:
 
 def _rank(target: Target) -> float:
     return target.rank
+
+
+def barred(acl: Acl, by: Leg, place: Uri, caller: Party, now: float) -> str:
+    """Why the access list lets ``caller`` not go on to ``place``, "" where it does; what decides is counted.
+
+    It is a call of the callee on ``by``, who redirected it, and comes from there. ``now``: POSIX seconds.
+    """
+    flow = by.flow
+    rule = acl.judge(flow.listener, flow.remote.host, by.trunk.tenant or "", place.party, caller, now)
+    if rule is None:
+        return ""
+    acl.decided(rule, now)
+    return "" if rule.allow else why(rule)
 
 
 def masked(targets: list[Target], leg: Leg) -> list[str]:

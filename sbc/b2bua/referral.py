@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
-from sbc.b2bua.call import Call, admit_caller, count, counted_on
+from sbc.b2bua.call import Call, admit_caller, carry_on, count, counted_on
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
@@ -174,8 +174,10 @@ class Referral:
             takes = replaced_by(desk, to.replaces)
             if takes is None:  # a dialog of the trunk that names it, which is told of it
                 new.replacing = str(to.replaces), by.name
-            elif takes[0].until:
-                new.until = min(takes[0].until, new.until or takes[0].until)
+            else:
+                new.limits += counted_on(*takes)
+                if takes[0].until:
+                    new.until = min(takes[0].until, new.until or takes[0].until)
         setup = Setup(new, stand, invite, None, Referrer(by, who, old.demands), takes)
         stand.user = setup.invitation
         return new, setup
@@ -280,6 +282,7 @@ class Referral:
         desk.dialogs.register(new.id, fork)
         if leg.name != new.referred[1]:
             count(new, leg.trunk)
+        carry_on(new, old, self.side, at)
         out.append(Note("transferred", old.id, {"by": new.referred[0], "to": new.called, "as": new.id}))
         self._notify(200, True, at, out)
         by: Literal["caller", "callee"] = "caller" if self.side == "a" else "callee"

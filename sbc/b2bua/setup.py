@@ -25,13 +25,23 @@ from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.joining import JOIN, Joining
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import fire
-from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
+from sbc.b2bua.redirects import (
+    MOST_FOLLOWED,
+    Redirection,
+    Target,
+    barred,
+    exposed,
+    masked,
+    place_of,
+    targets_of,
+)
 from sbc.b2bua.states import ENDED, ROUTING, Ending
 from sbc.b2bua.takeover import Takeover
 from sbc.b2bua.transfers import Referrer, still_demanding
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
 from sbc.policy.downgrade import effective_downgrade, verdict
+from sbc.policy.premium import payers_of
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 from sbc.sip.uri import Uri
@@ -47,6 +57,7 @@ class Setup:
         "hunt",
         "invitation",
         "payer",
+        "payers",
         "redirection",
         "referrer",
         "stale",
@@ -64,7 +75,8 @@ class Setup:
         self.takes = takes
         self.invitation = Invitation(call, server, request)
         self.hunt = Hunt(self.invitation)
-        self.payer = "", ""  # trunk and caller of what may cost, where anybody asks
+        self.payer = ""  # the trunk of what may cost, where anybody asks
+        self.payers: tuple[str, ...] = ()  # and each who pays for it there
         self.stale = False  # the caller's credentials were good once
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
         self.asked: tuple[Question, Facts] | None = None  # the rules wait for a service
@@ -92,7 +104,8 @@ class Setup:
             facts = replace(facts, remembered=lambda text: memory.knows(text, now))
         call.asserted = facts.asserted_user
         if call.snapshot.premium:
-            self.payer = facts.trunk, facts.auth_user or facts.from_user
+            proved = self.referrer.by.login[0] if self.referrer is not None else ""
+            self.payer, self.payers = facts.trunk, payers_of(facts, proved)
         if hooks.answer or hooks.end or hooks.media:
             call.facts = facts
         if hooks.invite:
@@ -182,10 +195,12 @@ class Setup:
     def _send_on(self, route: Route, at: float, out: list[Command]) -> None:
         """Begin the hunt, if the limits of the rules let it, with groups spread out to trunks."""
         call, desk = self.call, self.call.desk
-        premium = call.snapshot.premium.get(self.payer[0])
+        if self.edits:
+            route = replace(route, edits=self.edits + route.edits)
+        premium = call.snapshot.premium.get(self.payer)
         if premium is not None:
             dialled = self.invitation.request.target.party.user
-            route = replace(route, limits=route.limits + premium.of(route, dialled, self.payer[1]))
+            route = replace(route, limits=route.limits + premium.of(route, dialled, self.payers))
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
@@ -197,6 +212,8 @@ class Setup:
         if route.limits and call.emergency:  # it spends nobody's allowance, and has its place of a reserve
             kept = () if call.reserve_of else tuple([each for each in route.limits if each.window is None])
             route = replace(route, limits=kept)
+        if call.emergency:  # nor that of who transferred a party of it
+            call.limits = tuple([each for each in call.limits if each.window is None])
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at, desk.date(at))
             if refused is not None:
@@ -206,8 +223,6 @@ class Setup:
             call.limits += route.limits
             if any([each.window is not None for each in route.limits]):
                 out.append(Spent())
-        if self.edits:
-            route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
         self.invitation.route, call.longest = route, route.longest or 0
@@ -259,7 +274,7 @@ class Setup:
         policy = route.redirects or by.trunk.redirects
         targets = targets_of(response)
         if policy == "follow":
-            fresh = self._fresh(targets, at, out)
+            fresh = self._fresh(targets, by, at, out)
             if fresh:
                 ending = Ending(f"{response.status} {response.reason}", "callee", response.status)
                 self._hand_over(self._redirection(fresh, by), len(call.admitted), ending, at, out)
@@ -284,7 +299,7 @@ class Setup:
         final = answer(base, response, call.a, call.b, b"")
         invitation.finish(final, at, out, Ending(f"{response.status} {response.reason}", "callee"))
 
-    def _fresh(self, targets: list[Target], at: float, out: list[Command]) -> list[Uri]:
+    def _fresh(self, targets: list[Target], by: Leg, at: float, out: list[Command]) -> list[Uri]:
         """Those of ``targets`` where the caller's INVITE has not been yet, as many as it may go on to."""
         call, from_ = self.call, self.redirection
         seen = {place_of(self.invitation.request.target)}
@@ -292,6 +307,7 @@ class Setup:
         if from_ is not None:
             seen |= from_.seen
             room -= from_.followed
+        acl, caller = call.desk.store.current.acl, self.invitation.request.from_.uri.party
         fresh: list[Uri] = []
         for target in targets:
             place = place_of(target.uri)
@@ -299,6 +315,8 @@ class Setup:
                 "the call was there" if place in seen else "" if len(fresh) < room else "too many redirects"
             )
             seen.add(place)
+            if not reason and acl.rules and not call.emergency:
+                reason = barred(acl, by, target.uri, caller, call.desk.date(at))
             if not reason:
                 fresh.append(target.uri)
                 continue

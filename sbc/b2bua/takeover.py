@@ -16,7 +16,7 @@ from typing import Literal
 from dsl.decision import Hop, Route
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body
-from sbc.b2bua.call import Call, count, talk
+from sbc.b2bua.call import Call, carry_on, count, talk
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
@@ -194,6 +194,7 @@ class Takeover:
         call.add_fork(joining.dialog.remote_tag, fork)
         call.keep_only(fork)
         count(call, joining.leg.trunk)
+        carry_on(call, held, other(self.stays), at)
         out.append(Note("replaced", held.id, {"by": call.caller, "as": call.id}))
         by: Literal["caller", "callee"] = "caller" if self.stays == "b" else "callee"
         fire(held, "moved", at, out, Ending("replaced", by, side=self.stays))

@@ -43,6 +43,7 @@ from sbc.policy.exempt import EXEMPT_TEXTS, touches_exempt
 MOST_LOOSE: Final = 100
 _WILD: Final = re.compile(r"[*?]")
 _GLOB: Final = re.compile(r"[0-9a-f.:*?]+").fullmatch
+_LEADING_ZERO: Final = re.compile(r"(?:\A|[.:])0[0-9a-f]").search
 _USER: Final = re.compile(r"[^\s@:<>\"]+(?:@[A-Za-z0-9.\-_\[\]:*?]+)?").fullmatch
 _LIKE_NUMBER: Final = re.compile(r"\+?[0-9\-.()*?]+").fullmatch
 _DID: Final = re.compile(r"\+?[0-9*?]+").fullmatch
@@ -69,6 +70,8 @@ def _address(text: str) -> str:
     except ValueError:
         hint = "write one such as 203.0.113.9, or public for all that are not private; a network is a cidr"
         raise ValueError(f"{text!r} is not an address: {hint}") from None
+    if "%" in text:
+        raise ValueError(f"{text!r} names an interface, which is not compared: leave it out, with the %")
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
 
@@ -80,6 +83,12 @@ def _glob(text: str) -> str:
         raise ValueError(f"{text!r} is not a pattern of addresses: {hint}")
     if not _WILD.search(small):
         raise ValueError(f"{text!r} has neither * nor ?: write `address: {small}`")
+    if _LEADING_ZERO(small):
+        hint = "leave out the 0 that a part begins with, such as 2001:db8:* for 2001:0db8:*"
+        raise ValueError(f"{text!r} matches no address, for it is compared with the shortest form: {hint}")
+    if small.startswith("::ffff:") and "." in small:
+        hint = f"write {small[7:]}"
+        raise ValueError(f"{text!r} matches no address, for those are compared as IPv4 addresses: {hint}")
     return small
 
 

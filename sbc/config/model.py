@@ -58,6 +58,7 @@ from sbc.policy.diversions import Diverted
 from sbc.policy.standing import Standing, Transfers
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
+from sbc.tls.sources import parse_network
 
 __all__ = [
     "Acme", "Admin", "Caps", "Dns", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits",
@@ -97,7 +98,8 @@ class Listener(Strict):
             raise ValueError(
                 "proxy_protocol is for connections: take it out of this UDP listener, or use tcp or tls"
             )
-        everybody = next((each for each in self.proxy_protocol if each in ("0.0.0.0/0", "::/0")), None)
+        networks = self.proxy_protocol
+        everybody = next((each for each in networks if not parse_network(each).prefixlen), None)
         if everybody is not None:
             raise ValueError(
                 f"proxy_protocol {everybody} lets anybody say where it comes from: write the addresses of the"

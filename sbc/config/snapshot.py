@@ -203,6 +203,23 @@ class Snapshot:
         tenants = tuple(dict.fromkeys([self.tenant_of(each) for each in trunks]))
         return self.acl.at_door(listener, host, tenants, now)
 
+    def shuts_out(self, listener: str, host: str, trunk: str, now: float) -> bool:
+        """Whether the access list lets no peer at ``host`` in, or go on, on a connection of ``trunk``."""
+        bars = self.acl.bars
+        return all([bars(listener, host, self.tenant_of(each), now) for each in self.meant_by(host, trunk)])
+
+    def meant_by(self, host: str, trunk: str) -> tuple[str, ...]:
+        """The trunks whose requests a connection of ``trunk`` from ``host`` may bring, itself the first."""
+        customers, own = self.customers.get(trunk), self.trunks.get(trunk)
+        if customers is None or own is None:
+            return (trunk,)
+        sources = self.sources.get(own.listener)
+        near = sources.lookup(host) if sources is not None else ()
+        secure = self.settings.listeners[own.listener].transport == "tls"
+        fellows = () if secure else customers.fellows(trunk)
+        sharing = [each for each in near if each in customers.members]
+        return tuple(dict.fromkeys([trunk, *sharing, *fellows]))
+
     def tenant_of(self, trunk: str | None) -> str:
         """The tenant of a trunk; "" where it has none."""
         found = self.trunks.get(trunk or "")

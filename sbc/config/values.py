@@ -172,6 +172,8 @@ def _with_port(text: str) -> str:
 
 
 def _network(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text!r} names an interface, which no network has: leave it out, with the %")
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:

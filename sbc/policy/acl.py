@@ -35,6 +35,9 @@ OF_REQUEST: Final = (SIP_USER, SIP_FROM, SIP_DID)
 PUBLIC: Final = "public"
 _WILD: Final = re.compile(r"[*?]")
 _RECENT: Final = 4096
+# Digits with a # or * among them, which a gateway may take for the end of the number (RFC 3966 3, 5.1.4).
+_is_dialled: Final = re.compile(r"[0-9][0-9*#\-.()]*+\Z").match
+_NO_SEPARATORS: Final = {ord(each): None for each in "-.()"}
 
 #: What is compared of a text at most: nobody has such a name, and comparing must not become work.
 LONGEST: Final = 1024
@@ -198,6 +201,8 @@ class Acl:
         found = self._users.find(called) + self._froms.find(caller)
         if is_number(called.user):
             found += self._dids.find(called)
+        elif _is_dialled(dialled := called.user.partition(";")[0]):
+            found += self._dids.find(called._replace(user=dialled.translate(_NO_SEPARATORS)))
         return sorted(known + found, key=_order) if found else known
 
     def _count(self, rule: Rule, now: float) -> None:

@@ -201,7 +201,8 @@ class Allowances:
         spent = self._spent.get(key)
         if spent is None:
             return False
-        spent.bring_up(at, now)
+        if spent.running:  # else the next call does, which knows the zone of what was saved
+            spent.bring_up(at, now)
         spent.used, spent.warned, spent.refused = 0.0, False, False
         self._changed[key] = None
         return True
@@ -234,7 +235,7 @@ class Allowances:
             if not any([each.what == "full" and each.name == limit.name for each in self.told[-1:]]):
                 self.told.append(Told("full", key, limit.name, limit.text, 0.0))
             return None
-        if former is not None and former.window.of == window.of and former.window.per == window.per:
+        if former is not None and _counts_alike(former.window, window):
             spent = former
         else:  # a new key, or a reload has made another rule of it
             spent = Spent(key, limit.name, limit.calls, window, *bounds(now, window))
@@ -307,6 +308,11 @@ class Allowances:
         if spent.warned:
             self._near[key] = spent
         return True
+
+
+def _counts_alike(one: Window, other: Window) -> bool:
+    """Whether what is spent is of the same kind: calls or time, in whatever unit that is written."""
+    return one.per == other.per and (one.of == "calls") == (other.of == "calls")
 
 
 def _share(spent: Spent) -> float:

@@ -19,6 +19,8 @@ from sbc.policy.shares import source_of
 from sbc.policy.suspicion import Kind, Suspicions, Terms
 
 _MOST_SPARED: Final = 1024
+# This machine has one address of that /64, and nobody else has another.
+_OWN: Final = source_of("::1")
 
 # Who names a source, an address as it counts, singly, such as ``trunk carrier``; "" for nobody.
 Named = Callable[[str], str]
@@ -30,6 +32,11 @@ class Spared(NamedTuple):
     source: str
     by: str
     why: str
+
+
+def never_blocked(source: str) -> bool:
+    """Whether ``source``, an address as it counts, is or holds one that is exempt."""
+    return source == _OWN or exempt(source.partition("/")[0])
 
 
 class Blocklist:
@@ -49,10 +56,9 @@ class Blocklist:
 
         ``user`` is whose password was tried; ``why`` is what makes a ``scanner`` one.
         """
-        terms = self.terms
-        if terms is None or exempt(host):
+        terms, source = self.terms, source_of(host)
+        if terms is None or never_blocked(source):
             return None
-        source = source_of(host)
         known = self.blocks.of(source)
         if (known is not None and known.ends > at) or self._spared.get(source, at) > at:
             return None

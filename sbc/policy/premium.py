@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dsl.addresses import canonical_user
 from dsl.decision import Edit, Limit, Route, SetPart
+from dsl.facts import Facts
+
+
+def payers_of(facts: Facts, referrer: str = "") -> tuple[str, ...]:
+    """The callers of its trunk for whom a call counts.
+
+    For a transfer that is who transfers, who has proved to be ``referrer`` or only said who it is: the party
+    that is transferred may be anybody, and another one each time. So may the caller of what is redirected;
+    that call counts for whom it was for as well.
+    """
+    if facts.redirected_from:
+        return tuple(dict.fromkeys([facts.from_user, facts.redirected_from]))
+    return (referrer or facts.referred_by or facts.auth_user or facts.from_user,)
 
 
 class Premium:
@@ -26,14 +40,18 @@ class Premium:
         self._find = find
         self._for_each = for_each
 
-    def of(self, route: Route, called: str, caller: str) -> tuple[Limit, ...]:
-        """What a call to ``called``, as it was dialled, comes under on its way by ``route``."""
+    def of(self, route: Route, called: str, payers: tuple[str, ...]) -> tuple[Limit, ...]:
+        """What a call to ``called``, as it was dialled, comes under on its way by ``route``.
+
+        ``payers`` are the callers for whom it counts. What hooks made of the number is among the edits.
+        """
         if not self._costs(route, called):
             return ()
         if not self._for_each:
             return self._limits
         return tuple([
-            Limit(f"{each.key} {caller}", each.calls, 0, each.status, each.reason, each.window, each.name)
+            Limit(f"{each.key} {payer}", each.calls, 0, each.status, each.reason, each.window, each.name)
+            for payer in payers
             for each in self._limits
         ])  # fmt: skip
 
@@ -44,6 +62,7 @@ class Premium:
 
     def _any(self, edits: tuple[Edit, ...]) -> bool:
         for each in edits:
-            if isinstance(each, SetPart) and each.part == "to.user" and self._find(each.value) is not None:
-                return True
+            if isinstance(each, SetPart) and each.part == "to.user":
+                if self._find(canonical_user(each.value)) is not None:
+                    return True
         return False

@@ -386,6 +386,36 @@ def test_a_tenant_s_pool_is_asked_as_soon_as_it_shows_whose_a_connection_is(own:
     assert "tenant acme" in listed and " tcp " in listed
 
 
+def test_a_tenant_s_pool_shuts_out_nobody_else_behind_the_same_address(tmp_path: Path) -> None:
+    secure = SECURE.format("carrier", "# of no tenant", "carrier-ca")
+    files = {
+        "acl.d/10.yaml": "tenant: acme\nrules:\n  - {deny: {address: 127.0.0.61}, force: true}\n",
+        **{
+            f"trunks.d/a-{name}.yaml": f"{text}tenant: acme\nmatch: {{number: '+4930'}}\n"
+            for name, text in (
+                ("udp", PLAIN.format("udp").replace("trunk: ", "trunk: a-")),
+                ("tcp", PLAIN.format("tcp").replace("trunk: ", "trunk: a-")),
+                ("tls", secure.replace("trunk: ", "trunk: a-")),
+            )
+        },
+    }
+    with Lab(tmp_path, files) as lab:
+        for transport in TRANSPORTS:
+            wire = lab.wire(transport, "127.0.0.61", "carrier")
+            assert wire.asks("INVITE", "sip:alice@x.example") == 486, "it is no call of that tenant's"
+            assert wire.asks("INVITE", "sip:+49301@x.example") == 403
+            lab.write("tenant: acme\nrules:\n  - {deny: {sip-user: nobody}}\n", "20.yaml")
+            assert not wire.refused and wire.asks("INVITE", "sip:alice@x.example") == 486
+            assert lab.wire(transport, "127.0.0.62", "carrier").asks("INVITE", "sip:+49301@x.example") == 486
+            lab.write("rules:\n  - {deny: {address: 127.0.0.61}, force: true}\n", "05.yaml")
+            gone = lab.wire(transport, "127.0.0.61", "carrier")
+            call_id = gone.send("INVITE", "sip:alice@x.example")
+            if transport != "udp":
+                until(lambda gone=gone: gone.refused, "a reset")  # type: ignore[misc]
+            assert gone.said(call_id) == []
+            lab.write("rules:\n  - {deny: {sip-user: nobody}}\n", "05.yaml")
+
+
 def test_an_emergency_call_is_barred_by_its_address_alone(own: Callable[..., Lab]) -> None:
     lab = own("rules:\n  - {deny: {address: 127.0.0.51}, force: true}\n  - deny: {sip-user: '*'}\n")
     for transport in TRANSPORTS:

@@ -194,6 +194,7 @@ def test_what_cannot_be_meant_is_named_by_check(lab: Lab, tmp_path: Path) -> Non
             "proxy_protocol is for connections",
         ),
         ("{bind: 127.0.0.1:5060, transport: tcp, proxy_protocol: [0.0.0.0/0]}", "lets anybody say where"),
+        ('{bind: "[::]:5060", transport: tcp, proxy_protocol: ["::ffff:0:0/96"]}', "lets anybody say where"),
         ("{bind: 127.0.0.1:5060, transport: tcp, proxy_protocol: [balancer]}", "is not a network"),
     ):
         (tmp_path / "sbc.yaml").write_text(f"listeners:\n  a: {listener}\n")

@@ -11,6 +11,7 @@ import pytest
 from sbc.b2bua.redirects import MOST_FOLLOWED
 from sbc.config.hooks import load_hooks
 from sbc.observe.cdr import call_record
+from sbc.policy.acl import Acl, Rule
 from sbc.sip.message import Request, Response
 from tests.playbook.stage import SDP, Stage, snapshot
 
@@ -114,6 +115,38 @@ def test_a_rule_that_names_302_among_a_hops_failures_comes_first() -> None:
     moved(stage, f"<sip:+12125550199@{HIDDEN}>")
     stage.backup.hears_nothing()
     stage.plain.hears("INVITE")
+
+
+# The access list
+
+
+def listed(stage: Stage, *rules: Rule) -> None:
+    """These are the rules of the access list from now on."""
+    stage.engine.store.swap(replace(stage.engine.store.current, acl=Acl(rules)))
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_place_that_the_access_list_denies_is_not_gone_to(silent: bool) -> None:
+    stage = staged()
+    denied = Rule(False, "sip-did", ("+12125550199",), place="acl.d/10.yaml:2", silent=silent)
+    listed(stage, denied)
+    moved(stage, f"<sip:+1-212-555-0199@{HIDDEN}>")
+    stage.office.hears(480)
+    stage.backup.hears_nothing()
+    assert denied.count.hits == 1 and stage.engine.store.current.acl.denied["sip-did"] == 1
+    (note,) = stage.noted("redirect-ignored")
+    assert note.fields["reason"] == "acl.d/10.yaml:2 denies it: deny sip-did +12125550199"
+    nothing_left(stage)
+
+
+def test_where_it_denies_one_place_the_next_is_gone_to() -> None:
+    stage = staged()
+    stage.office.invite()
+    stage.office.hears(100)
+    invite = stage.carrier.hears_request("INVITE")
+    listed(stage, Rule(True, "sip-did", ("+12125550198",)), Rule(False, "sip-did", ("+1212*",)))
+    moved(stage, f"<sip:+12125550199@{HIDDEN}>;q=1.0", f"<sip:+12125550198@{HIDDEN}>;q=0.5", invite=invite)
+    assert stage.backup.hears_request("INVITE").uri.startswith("sip:+12125550198@")
 
 
 # Passed on

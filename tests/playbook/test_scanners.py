@@ -50,6 +50,22 @@ def test_who_proves_a_password_or_is_asked_for_one_is_not_suspected(trunk: str) 
     assert made.suspects == []
 
 
+@pytest.mark.parametrize("trunk", ["phones", "soft"])
+def test_a_password_for_another_realm_is_none_of_ours(trunk: str) -> None:
+    """A proxy before us may ask for one of its own, and forwards what it did not ask for (RFC 3261 22.3)."""
+    made = stage()
+    phone = Phone(made, trunk=trunk)
+    others = 'Digest username="alice", realm="proxy.example", nonce="n", uri="sip:x", response="0123"'
+    phone.asks(Proxy_Authorization=others)
+    phone.hears(401)
+    phone.proves(Proxy_Authorization=others)
+    phone.hears(200)
+    assert made.suspects == [] and not made.noted("phone-refused")
+    another = Phone(made, "bob", trunk)
+    guess(another, Proxy_Authorization=others)
+    assert suspected(made) == [(another.flow.remote.host, "password", "bob")]
+
+
 def test_a_datagram_with_a_wrong_password_and_no_nonce_of_ours_counts_for_nobody() -> None:
     """Whoever forges the address of a carrier cannot know a nonce that went there."""
     made = stage()

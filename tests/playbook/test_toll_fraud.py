@@ -293,7 +293,7 @@ def test_a_call_that_ends_anyhow_spends_no_more(how: str) -> None:
 TABLE = "prefix,zone\n+881,satellite\n+882,networks\n"
 
 
-def with_table(premium: dict[str, Any], rules: str = RULES) -> Snapshot:
+def with_table(premium: dict[str, Any], rules: str = RULES, **words: Any) -> Snapshot:
     made = snapshot(RULES)
     table, problems = read_table("irsf", "irsf.csv", TABLE)
     assert table is not None, problems
@@ -301,7 +301,8 @@ def with_table(premium: dict[str, Any], rules: str = RULES) -> Snapshot:
     ruleset, wrong = load({"test.yaml": rules}, known)
     assert ruleset is not None, wrong
     written = made.trunks["office"].model_dump(by_alias=True)
-    office = Trunk.model_validate({**written, "limits": {"premium": {"to": "table.irsf", **premium}}})
+    limits = {"premium": {"to": "table.irsf", **premium}}
+    office = Trunk.model_validate({**written, "limits": limits, **words})
     return replace(made, rules=ruleset, trunks={**made.trunks, "office": office})
 
 

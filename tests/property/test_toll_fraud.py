@@ -103,7 +103,7 @@ rules:
         facts_of_record(configuration, json.loads(call_record(told.call, told.fields)))
     )
     assert isinstance(again, Route) and again.limits == decided.limits
-    of_trunk = configuration.premium["office"].of(decided, number, caller)
+    of_trunk = configuration.premium["office"].of(decided, number, (caller,))
     assert live == {each.key for each in decided.limits + of_trunk}
     shown = [line for line in describe(configuration, facts, decided) if line.startswith("  limit ")]
     assert len(shown) == len(live) and all(any(f" for {key}," in line for line in shown) for key in live)

@@ -7,7 +7,9 @@ address, and a phone that is registered there, or a call, goes on. So an address
 who was there before.
 
 A failed handshake counts where the peer has caused it. What may be ours does not: a certificate of ours that
-the peer refuses, a file or a revocation source of ours that is broken, a hook.
+the peer refuses, a file or a revocation source of ours that is broken, a hook; and whatever was under way
+when the process stood still, as that of a machine which was paused does: then all run out of time at once,
+or have gone, and the telephones of an office would be blocked together.
 """
 
 from __future__ import annotations
@@ -25,9 +27,8 @@ from sbc.net.transport.named import Named
 from sbc.observe.edge_views import BlocklistView
 from sbc.observe.text import iso_time
 from sbc.observe.throttle import Throttle
-from sbc.policy.blocklist import Blocklist
+from sbc.policy.blocklist import Blocklist, never_blocked
 from sbc.policy.blocks import Block
-from sbc.policy.exempt import exempt
 from sbc.policy.shares import source_of
 from sbc.policy.suspicion import Kind
 from sbc.tls.events import HandshakeFailed
@@ -43,6 +44,8 @@ LONGEST: Final = 366 * 86400.0
 _REFUSED_EVERY: Final = 10.0
 _LINES: Final = (5, 60)  # a minute, of what becomes of one address in one way, and of all
 _MOST_NOTE: Final = 200
+# Seconds without a beat, of which there are ten a second; a loop that has much to do is late by parts of one.
+_STOOD_STILL: Final = 2.0
 
 Say = Callable[[str, str, dict[str, Any]], object]
 
@@ -61,6 +64,7 @@ class Blocking:
         self._named = Named(store, clock, located)
         self._throttle = Throttle(*_LINES)
         self._list = Blocklist(None, self._named.by)
+        self._beat, self._stood_until = float("inf"), float("-inf")
         self._follow(store.current)
         self._shelf = saved.shelf(STATE, self._take, self._whole, self._changes)
         self._refused, self._refused_due = self._list.blocks.refused, 0.0
@@ -74,8 +78,22 @@ class Blocking:
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed: it counts where it is inbound and the peer's doing."""
-        if event.direction == "inbound" and event.failure.kind not in OURS:
+        if event.direction != "inbound" or event.failure.kind in OURS:
+            return
+        at, listener = self._clock.monotonic(), self._store.current.settings.listeners.get(event.listener)
+        self._see_whether_we_stood_still(at)
+        if listener is None or at - self._stood_until > listener.handshake_timeout:
             self.suspect(event.remote.host, "handshake")
+
+    def beat(self) -> None:
+        """The loop has come round; to be told several times a second, so that it shows when it does not."""
+        at = self._clock.monotonic()
+        self._see_whether_we_stood_still(at)
+        self._beat = at
+
+    def _see_whether_we_stood_still(self, at: float) -> None:
+        if at - self._beat > _STOOD_STILL:
+            self._stood_until = at
 
     def suspect(self, host: str, kind: Kind, user: str = "", why: str = "") -> None:
         """Something speaks against ``host``, whose address is known not to be forged."""
@@ -193,7 +211,7 @@ class Blocking:
         terms, source = self._list.terms, read_source(address)
         if terms is None:
             raise LocalError("nobody is blocked: sbc.yaml says `blocklist: false`; take that out and reload")
-        if exempt(source.partition("/")[0]):
+        if never_blocked(source):
             raise LocalError(f"{source} is private, loopback or link-local: such an address is never blocked")
         by = self._named.by(source)
         if by:

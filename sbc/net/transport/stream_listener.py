@@ -146,8 +146,7 @@ class StreamListener:
 
     def _bars(self, remote: Address, trunk: str | None) -> bool:
         """Whether the access list does not let in a peer of ``trunk`` at ``remote``, or any more."""
-        snapshot, now = self._snapshot, self.clock.now()
-        return snapshot.acl.bars(self.name, remote.host, snapshot.tenant_of(trunk), now)
+        return self._snapshot.shuts_out(self.name, remote.host, trunk or "", self.clock.now())
 
     def _accept(self) -> None:
         turn, idle = Turn(_ACCEPTING), False
@@ -206,7 +205,10 @@ class StreamListener:
             trunks = (trunk,) if trunk is not None else ()
         rule = None
         if self._snapshot.acl.rules:
-            rule = self._snapshot.barred(self.name, remote.host, trunks, self.clock.now())
+            meant = trunks
+            if trunks and not secure:
+                meant = self._snapshot.meant_by(remote.host, trunks[0])
+            rule = self._snapshot.barred(self.name, remote.host, meant, self.clock.now())
         if rule is not None or not trunks:
             self._refuse(descriptor, remote, why(rule) if rule is not None else STRANGER)
             return
@@ -358,7 +360,8 @@ class StreamListener:
             return f"trunk {trunk} is disabled: {off}"
         if not secure or not self._snapshot.acl.tenants or not self._bars(remote, trunk):
             return ""
-        rule = self._snapshot.barred(self.name, remote.host, (trunk,), self.clock.now())
+        meant = self._snapshot.meant_by(remote.host, trunk)
+        rule = self._snapshot.barred(self.name, remote.host, meant, self.clock.now())
         return why(rule) if rule is not None else ""
 
 

@@ -142,8 +142,8 @@ class UdpListener:
             return False
         host, listener = normal_host(peer[0]), trunk.listener if self._retired else self.name
         # Whom we dialled has to be heard; what it begins is judged by the access list all the same.
-        bars = self._snapshot.acl.bars
-        if not flow.outbound and bars(listener, host, trunk.tenant or "", self._clock.now()):
+        now = self._clock.now()
+        if not flow.outbound and self._snapshot.shuts_out(listener, host, trunk.trunk, now):
             return False
         owner = self._snapshot.trunk_for(listener, host)
         return owner == flow.trunk or (flow.outbound and owner is None)
@@ -299,7 +299,8 @@ class UdpListener:
         trunk = self._snapshot.trunk_for(self.name, host)
         rule = None
         if self._snapshot.acl.rules:
-            rule = self._snapshot.barred(self.name, host, (trunk or "",), self._clock.now())
+            meant = self._snapshot.meant_by(host, trunk) if trunk is not None else ()
+            rule = self._snapshot.barred(self.name, host, meant, self._clock.now())
         if rule is not None:
             self.stats.refused += 1
             self._refusals.note(Address(host, peer[1]), why(rule))

@@ -122,6 +122,29 @@ def test_a_rule_that_says_nothing_or_too_much_is_named(directory: Path, rule: st
 
 
 @pytest.mark.parametrize(
+    ("compared", "said", "instead", "host"),
+    [
+        ("{glob: '2001:0db8:*'}", "matches no address", "{glob: '2001:db8:*'}", "2001:db8::1"),
+        ("{glob: '198.051.100.*'}", "matches no address", "{glob: '198.51.100.*'}", "198.51.100.9"),
+        ("{glob: '::ffff:203.0.113.*'}", "write 203.0.113.*", "{glob: '203.0.113.*'}", "203.0.113.9"),
+        ("{address: '2001:db8::1%eth0'}", "leave it out", "{address: '2001:db8::1'}", "2001:db8::1"),
+        ("{cidr: '2001:db8::%eth0/64'}", "leave it out", "{cidr: '2001:db8::/64'}", "2001:db8::1"),
+    ],
+)
+def test_what_would_compare_with_nothing_is_refused_and_its_remedy_works(
+    directory: Path, compared: str, said: str, instead: str, host: str
+) -> None:
+    (line,) = wrong(directory, f"deny: {compared}")
+    assert said in line
+    assert load(directory, f"deny: {instead}").acl.bars("udp", host, "", NOW)
+
+
+@pytest.mark.parametrize("pattern", ["10.0.*", "*.0", "0*", "2001:db8:0:*", "::?", "*:0"])
+def test_a_zero_alone_is_no_leading_one(directory: Path, pattern: str) -> None:
+    assert load(directory, f"{{deny: {{glob: '{pattern}'}}, force: true}}").acl.rules
+
+
+@pytest.mark.parametrize(
     ("compared", "shared"),
     [
         ("{address: 127.0.0.1}", "127.0.0.0/8"), ("{address: '::1'}", "::1/128"),

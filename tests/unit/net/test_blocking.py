@@ -123,6 +123,29 @@ def test_what_may_be_our_fault_speaks_against_nobody(rig: Rig, kind: str) -> Non
     assert not rig.fails("203.0.113.66", 100, kind) and rig.said == []
 
 
+def test_nor_does_what_was_under_way_when_we_stood_still(rig: Rig) -> None:
+    """A machine that was paused: whoever shook hands then is out of time, or gone, and did nothing wrong."""
+    office, scanner = "203.0.113.66", "203.0.113.67"
+    rig.blocking.beat()
+    rig.at += 20
+    assert not rig.fails(office, 100), "before anybody else has run"
+    rig.blocking.beat()
+    rig.at += 10
+    rig.blocking.beat()
+    assert not rig.fails(office, 100, "timeout"), "it began just before"
+    for _ in range(100):
+        rig.at += 0.2
+        rig.blocking.beat()
+    assert rig.said == [] and rig.fails(scanner)
+
+
+def test_a_loop_that_is_late_with_much_to_do_lets_no_scanner_off(rig: Rig) -> None:
+    for _ in range(10):
+        rig.blocking.beat()
+        rig.at += 1.5
+    assert rig.fails("203.0.113.66")
+
+
 def test_nor_does_what_we_dialled(rig: Rig) -> None:
     assert not rig.fails("203.0.113.66", 100, direction="outbound")
 

@@ -81,6 +81,12 @@ def test_an_address_is_barred_by_what_it_matches(rule: Rule, in_: str, out: str)
         (deny("sip-did", "+4990*"), "sip:+4980@a", "sip:b@c", "-"),
         (deny("sip-did", "*"), "sip:alice@a", "sip:b@c", "-"),
         (deny("sip-did", "*"), "sip:0049@a", "sip:b@c", "deny"),
+        (deny("sip-did", "0900*"), "sip:0900123#@a", "sip:b@c", "deny"),
+        (deny("sip-did", "0900*"), "sip:0-900-123%23@a", "sip:b@c", "deny"),
+        (deny("sip-did", "0900*"), "sip:0900123*1;ext=2@a", "sip:b@c", "deny"),
+        (deny("sip-did", "0900*"), "tel:0(900)123#", "sip:b@c", "deny"),
+        (deny("sip-did", "+4990*"), "sip:+4990123#@a", "sip:b@c", "deny"),
+        (deny("sip-did", "*"), "sip:0900x#@a", "sip:b@c", "-"),
         (deny("address", "192.0.2.1"), "sip:0049@a", "sip:b@c", "deny"),
     ],
 )

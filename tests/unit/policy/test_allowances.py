@@ -233,6 +233,17 @@ def test_a_reload_changes_what_is_allowed_and_keeps_what_is_spent() -> None:
     assert desk.used(hourly) == pytest.approx(10, abs=0.1)
 
 
+@pytest.mark.parametrize(("most", "unit"), [(1200, "seconds"), (1, "hours")])
+def test_a_limit_that_is_written_in_another_unit_goes_on_with_what_is_spent(most: int, unit: Counted) -> None:
+    desk = Desk()
+    desk.answers(minutes(20), "one")
+    desk.passes(900)
+    anew = Limit(minutes().key, most, 0, 403, "", Window(unit, "day", UTC, True), minutes().name)
+    assert desk.asks(anew)
+    desk.passes(most * {"seconds": 1, "hours": 3600}[unit] - 900 + 20)
+    assert not desk.asks(anew) and "one" in desk.ended
+
+
 def test_reset() -> None:
     desk, limit = Desk(), minutes(10)
     desk.answers(limit, "one")
@@ -269,6 +280,20 @@ def test_what_is_spent_survives_a_restart_and_is_told_once_all_the_same() -> Non
     assert not anew.asks(limit)
     assert anew.limits.allowances.near(anew.at, anew.now)[0].key == limit.key
     assert restarted(anew, DAY).asks(limit)
+
+
+def test_a_reset_after_a_restart_leaves_the_day_that_of_the_zone() -> None:
+    limit = Limit("k", 10, 0, 403, "", Window("minutes", "day", ZoneInfo("Pacific/Chatham")))
+    desk = Desk(datetime(2026, 5, 4, 23, tzinfo=limit.window.zone).timestamp())  # type: ignore[union-attr]
+    desk.answers(limit, "one")
+    desk.passes(60)
+    anew = restarted(desk)
+    anew.at += 2 * 3600
+    assert anew.limits.allowances.reset("k", anew.at, anew.now)
+    anew.answers(limit, "two")
+    anew.passes(60)
+    (view,) = anew.limits.allowances.views(anew.at, anew.now, 9)
+    assert datetime.fromtimestamp(view.ends, limit.window.zone).isoformat()[:16] == "2026-05-06T00:00"  # type: ignore[union-attr]
 
 
 def test_only_what_has_changed_is_written_anew() -> None:

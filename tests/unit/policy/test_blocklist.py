@@ -98,6 +98,12 @@ def test_an_exempt_address_is_never_blocked_and_nothing_is_kept_of_it(host: str)
     assert not made.blocks.refuses(host, 0.0) and len(made.suspicions) == 0
 
 
+def test_this_machine_is_not_blocked_for_another_of_its_64() -> None:
+    made = blocklist()
+    fails(made, 1000, host="::2")
+    assert not made.blocks.refuses("::1", 0.0)
+
+
 @pytest.mark.parametrize("host", ["198.51.100.1", "100.64.0.1", "172.32.0.1", "2001:db8::1", "8.8.8.8"])
 def test_others_are(host: str) -> None:
     made = blocklist()
