@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from sbc.config.values import Duration, Name, Strict
 
@@ -84,7 +84,10 @@ TimeOfDay = Annotated[
     int, BeforeValidator(_time_of_day), WithJsonSchema({"type": "string", "examples": ["22:00"]})
 ]
 Share = Annotated[
-    float, BeforeValidator(_share), WithJsonSchema({"type": ["string", "number"], "examples": ["10%"]})
+    float,
+    BeforeValidator(_share),
+    PlainSerializer(lambda share: f"{share:.0%}", when_used="json"),  # a default as it is written
+    WithJsonSchema({"type": ["string", "number"], "examples": ["10%"]}),
 ]
 
 
@@ -140,7 +143,7 @@ class Watched(Strict):
     handshake_failures: int = Field(default=10, ge=1)
     blocked: int = Field(default=20, ge=1)
     within: Duration = Field(default=300.0, le=3600)
-    disk_free: Share = 0.1
+    disk_free: Share = Field(default=0.1, json_schema_extra={"default": "10%"})
 
 
 class Alerts(Strict):
