@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
@@ -93,9 +93,9 @@ class Delegate:
 
     def __init__(
         self, authority: LabAuthority, now: float, *, purpose: bool = True, no_check: bool = True,
-        ends: float = 24 * HOUR,
+        ends: float = 24 * HOUR, key: rsa.RSAPrivateKey | None = None,
     ) -> None:  # fmt: skip
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the responder")]))
@@ -116,9 +116,12 @@ class Delegate:
 def ocsp_answer(
     issued: Issued | LabAuthority, authority: LabAuthority, now: float, state: str = "good", *,
     begins: float = -HOUR, ends: float | None = 24 * HOUR, signer: LabAuthority | Delegate | None = None,
-    by_key: bool = False, extension: Critical | None = None,
+    by_key: bool = False, extension: Critical | None = None, beside: Sequence[Delegate] = (),
 ) -> bytes:  # fmt: skip
-    """An answer in DER; ``state`` is good, revoked or unknown, ``signer`` the CA unless given."""
+    """An answer in DER; ``state`` is good, revoked or unknown, ``signer`` the CA unless given.
+
+    The certificates of those ``beside`` stand before the signer's.
+    """
     signer = signer or authority
     gone = state == "revoked"
     builder = ocsp.OCSPResponseBuilder().add_response(
@@ -134,7 +137,7 @@ def ocsp_answer(
     how = ocsp.OCSPResponderEncoding.HASH if by_key else ocsp.OCSPResponderEncoding.NAME
     builder = builder.responder_id(how, signer.certificate)
     if isinstance(signer, Delegate):
-        builder = builder.certificates([signer.certificate])
+        builder = builder.certificates([each.certificate for each in (*beside, signer)])
     if extension is not None:
         builder = builder.add_extension(*extension)
     return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
@@ -41,6 +42,18 @@ def test_the_cas_own_answer_is_taken(state: str, by_key: bool) -> None:
 @pytest.mark.parametrize("by_key", [False, True])
 def test_a_delegated_responder_answers_for_its_ca(by_key: bool) -> None:
     assert read(ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW), by_key=by_key)).state == "good"
+
+
+@pytest.mark.parametrize("ends", [-HOUR, HOUR])
+def test_a_responder_may_send_its_former_certificate_beside_the_one_it_signs_with(ends: float) -> None:
+    # RFC 6960 4.2.1: the certificates help to verify, in no order; the name of both is the same.
+    former = Delegate(GOOD, NOW, purpose=ends < 0, ends=ends)
+    assert read(ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW), beside=[former])).state == "good"
+
+
+def test_a_responder_whose_key_can_be_broken_is_refused() -> None:
+    weak = Delegate(GOOD, NOW, key=rsa.generate_private_key(65537, 1024))
+    assert "has an RSA key of 1024 bits" in why(ocsp_answer(PEER, GOOD, NOW, signer=weak))
 
 
 def test_an_answer_without_an_end_holds_an_hour() -> None:
