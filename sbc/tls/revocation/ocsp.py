@@ -89,11 +89,15 @@ def read_answer(data: bytes, link: Link, now: float, revoked: Callable[[int], bo
 
 
 def _about(response: ocsp.OCSPResponse, link: Link) -> ocsp.OCSPSingleResponse:
-    for one in response.responses:
-        if one.serial_number == link.serial and _names(one, link.issuer):
-            return one
-    reason = "the OCSP answer is about another certificate: a replay, or a broken responder"
-    raise Unusable(reason, _RESPONDER)
+    """What an answer says last of the certificate; of two words of one time, that it is revoked."""
+    found = [
+        one for one in response.responses if one.serial_number == link.serial and _names(one, link.issuer)
+    ]
+    if not found:
+        reason = "the OCSP answer is about another certificate: a replay, or a broken responder"
+        raise Unusable(reason, _RESPONDER)
+    revoked = ocsp.OCSPCertStatus.REVOKED
+    return max(found, key=lambda one: (one.this_update_utc, one.certificate_status == revoked))
 
 
 def _names(one: ocsp.OCSPSingleResponse, issuer: Issuer) -> bool:

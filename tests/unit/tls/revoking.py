@@ -15,6 +15,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import Link, read_link
+from sbc.tls.tlv import element, sequence
 
 HOUR = 3600.0
 Critical = tuple[x509.ExtensionType, bool]
@@ -141,3 +142,31 @@ def ocsp_answer(
     if extension is not None:
         builder = builder.add_extension(*extension)
     return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def ocsp_answers(authority: LabAuthority, *answers: bytes) -> bytes:
+    """One answer of the CA's own that says what each of ``answers``, of its own, says (RFC 6960 4.2.1)."""
+    read = [_elements(ocsp.load_der_ocsp_response(each).tbs_response_bytes) for each in answers]
+    responder, produced, _ = read[0]
+    said = sequence(b"".join(one for _, _, responses in read for one in _elements(responses)))
+    signed = sequence(responder + produced + said)
+    assert isinstance(authority.key, ec.EllipticCurvePrivateKey)
+    signature = authority.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    algorithm = sequence(bytes.fromhex("06082a8648ce3d040302"))
+    basic = sequence(signed + algorithm + _tagged(0x03, b"\0" + signature))
+    kind = bytes.fromhex("06092b0601050507300101")
+    return sequence(b"\x0a\x01\x00" + _tagged(0xA0, sequence(kind + _tagged(0x04, basic))))
+
+
+def _elements(data: bytes) -> list[bytes]:
+    _, at, end = element(data, 0, len(data))
+    found = []
+    while at < end:
+        _, _, after = element(data, at, end)
+        found.append(data[at:after])
+        at = after
+    return found
+
+
+def _tagged(tag: int, content: bytes) -> bytes:
+    return bytes((tag,)) + sequence(content)[1:]

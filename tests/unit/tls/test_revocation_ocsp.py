@@ -13,7 +13,7 @@ from cryptography.x509 import ocsp
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.ocsp import MAX_ANSWER, Answer, question, read_answer
 from tests.unit.tls.certs import GOOD, NOW, OTHER
-from tests.unit.tls.revoking import HOUR, Delegate, certificate_of, link_of, ocsp_answer
+from tests.unit.tls.revoking import HOUR, Delegate, certificate_of, link_of, ocsp_answer, ocsp_answers
 
 PEER = GOOD.issue(dns=["peer.example"])
 ELSE = GOOD.issue(dns=["else.example"])
@@ -54,6 +54,17 @@ def test_a_responder_may_send_its_former_certificate_beside_the_one_it_signs_wit
 def test_a_responder_whose_key_can_be_broken_is_refused() -> None:
     weak = Delegate(GOOD, NOW, key=rsa.generate_private_key(65537, 1024))
     assert "has an RSA key of 1024 bits" in why(ocsp_answer(PEER, GOOD, NOW, signer=weak))
+
+
+@pytest.mark.parametrize("later", [0, HOUR / 2])
+@pytest.mark.parametrize("revoked_first", [True, False])
+def test_of_what_one_answer_says_of_a_certificate_the_last_counts(revoked_first: bool, later: float) -> None:
+    good = ocsp_answer(PEER, GOOD, NOW)
+    revoked = ocsp_answer(PEER, GOOD, NOW, "revoked", begins=later - HOUR)
+    other = ocsp_answer(ELSE, GOOD, NOW)
+    both = (revoked, good) if revoked_first else (good, revoked)
+    assert read(ocsp_answers(GOOD, other, *both)).state == "revoked"
+    assert read(ocsp_answers(GOOD, other, good)).state == "good"
 
 
 def test_an_answer_without_an_end_holds_an_hour() -> None:
