@@ -187,7 +187,7 @@ class Flow:
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
     about users worth something (RFC 3325 7). ``allowance`` is shared with the peer's other flows;
     ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have;
-    ``strangers``: whoever knows a password may come on its trunk, so the peers there are nobody to one another.
+    ``strangers``: whoever knows a password may come on its trunk: its peers are no one party.
     ``ended`` says why it is gone, "" while it is not. ``alias`` is the port for which the peer that opened it
     offers it for requests to itself too (RFC 5923), 0 where it does not.
     """
