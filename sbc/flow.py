@@ -187,6 +187,7 @@ class Flow:
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
     about users worth something (RFC 3325 7). ``allowance`` is shared with the peer's other flows;
     ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have;
+    ``strangers``: whoever knows a password may come on its trunk: its peers are no one party.
     ``ended`` says why it is gone, "" while it is not. ``alias`` is the port for which the peer that opened it
     offers it for requests to itself too (RFC 5923), 0 where it does not.
     """
@@ -208,6 +209,7 @@ class Flow:
         "remote",
         "reuse",
         "secure",
+        "strangers",
         "tls",
         "transport",
         "trunk",
@@ -241,6 +243,7 @@ class Flow:
         self.reuse = reuse
         self.alive = True
         self.alias = 0
+        self.strangers = False
         self.ended = ""
         self.record = ""
         self._path: Path | None = None

@@ -1,6 +1,8 @@
 """What comes within the dialogs of calls: whose it is, whether it may come now, and who takes it on.
 
-A request goes to the call whose dialog it is in, if it comes from the trunk that the dialog is with.
+A request goes to the call whose dialog it is in, if it comes from the trunk that the dialog is with. Phones of
+one trunk are strangers to one another: a phone has to come from where it was, or to be the user's whose call it
+is, by its registration on this connection or by its password (RFC 3261 22).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from sbc.b2bua.commands import Command
 from sbc.b2bua.customers import speaks_for
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
-from sbc.b2bua.leg import Side
+from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.phones import Phones
@@ -37,13 +39,12 @@ class InDialog:
         self._calls = calls
         self._phones = phones
 
-    def find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
+    def find(self, flow: Flow, request: Request, at: float) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
-        found = self._desk.dialogs.find(request)
-        call = self._calls.get(found[0]) if found is not None else None
-        if found is None or call is None:
+        found = self._named(request)
+        if found is None:
             return None
-        _, fork, side = found
+        call, fork, side = found
         leg = call.leg_in(fork, side)
         name = leg.name
         ours = name == flow.trunk
@@ -52,11 +53,36 @@ class InDialog:
             ours = name == leg.flow.trunk or leg.flow.remote.host == flow.remote.host
         if not ours:
             ours = speaks_for(self._desk.store.current, flow, name)
-        return (call, fork, side) if ours else None
+        if ours and flow.strangers and leg.flow.remote.host != flow.remote.host:
+            ours = _user_of(leg) in self._desk.registrar.users_on(flow, self._desk.date(at))
+        return found if ours else None
+
+    def _named(self, request: Request) -> tuple[Call, Fork, Side] | None:
+        """The dialog that ``request`` names, whoever has sent it."""
+        found = self._desk.dialogs.find(request)
+        call = self._calls.get(found[0]) if found is not None else None
+        return (call, found[1], found[2]) if found is not None and call is not None else None
+
+    def _proved(
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> tuple[Call, Fork, Side] | None:
+        """The dialog of a phone that comes from elsewhere and proves a password; None: it was answered."""
+        snapshot, found = self._desk.store.current, self._named(request)
+        settings = snapshot.settings.registrar
+        leg = found[0].leg_in(found[1], found[2]) if found is not None else None
+        user = _user_of(leg) if leg is not None and leg.name == flow.trunk else ""
+        if flow.strangers and user and settings is not None:
+            proved = self._phones.proves(server, snapshot, settings, 407, at, out)
+            if not proved:
+                return None
+            if proved == user and not self._phones.unfit(flow, snapshot, settings, user):
+                return found
+        self._phones.turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+        return None
 
     def on_ack(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """An ACK of a 2xx, which is no transaction of its own (RFC 3261 13.2.2.4)."""
-        found = self.find(flow, request)
+        found = self.find(flow, request, at)
         if found is not None:
             call, _, side = found
             self._desk.working_on = call.id
@@ -68,9 +94,8 @@ class InDialog:
         self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         """Take in a request that names a dialog; 481 where this peer has none of that name."""
-        found = self.find(flow, request)
+        found = self.find(flow, request, at) or self._proved(flow, server, request, at, out)
         if found is None:
-            self._phones.turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         call, fork, side = found
         self._desk.working_on = call.id
@@ -148,3 +173,8 @@ class InDialog:
         self._desk.working_on = call.id
         told_in = Dialog.as_uas(request, self._desk.ids.tag())
         self._refer(call, fork, side, server, request, at, out, told_in)
+
+
+def _user_of(leg: Leg) -> str:
+    """Whose phone is at the other end, "" for none: who was rung there, or has proved a password."""
+    return leg.phone[0] or leg.login[0]

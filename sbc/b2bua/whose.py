@@ -44,7 +44,7 @@ def whose_is(
     unfit: Unfit | None = None
     if own.trunk in snapshot.customers:
         if request.to_tag:  # what is in a dialog is the dialog's
-            found = within.find(flow, request)
+            found = within.find(flow, request, at)
             trunk = found[0].leg_in(found[1], found[2]).trunk if found is not None else own
         else:
             name = customer_of(snapshot, flow, own, request)

@@ -1,8 +1,8 @@
 """How a message finds its transaction: the keys of RFC 3261 17.1.3, 17.2.3 and 8.2.2.2, and RFC 3581.
 
-A server key also names the peer (its trunk, or its address where it has none). A branch is only
-unique to those who make it; without the peer in the key, whoever learns a branch could cancel a
-call of another trunk or have its requests swallowed as retransmissions.
+A server key also names the peer (its trunk, or its address where it has none, and both for a phone). A
+branch is only unique to those who make it; without the peer in the key, whoever learns a branch could cancel
+a call of another trunk or have its requests swallowed as retransmissions.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ def peer_of(flow: Flow) -> str:
     return flow.trunk or flow.remote.host
 
 
+def sender_of(flow: Flow) -> str:
+    """Return what a request's sender is told from another's by: the peer, and among phones its address too."""
+    return f"{flow.trunk} {flow.remote.host}" if flow.strangers else peer_of(flow)
+
+
 def server_key(request: Request, flow: Flow, method: str) -> Key:
     """Return the key of the server transaction of ``request``, taken to be of ``method``.
 
@@ -35,10 +40,10 @@ def server_key(request: Request, flow: Flow, method: str) -> Key:
     via = request.via
     branch = via.branch
     if branch.startswith(MAGIC_COOKIE):
-        return (branch, method, via.host.lower(), via.port, peer_of(flow))
+        return (branch, method, via.host.lower(), via.port, sender_of(flow))
     number = request.cseq.number
     top = (via.transport, via.host, via.port, branch)
-    return (request.uri, request.from_.tag, request.call_id, number, method, top, peer_of(flow))
+    return (request.uri, request.from_.tag, request.call_id, number, method, top, sender_of(flow))
 
 
 def request_key(request: Request, flow: Flow, method: str) -> Key:
@@ -46,7 +51,7 @@ def request_key(request: Request, flow: Flow, method: str) -> Key:
 
     RFC 3261 8.2.2.2 (merged requests) and 13.2.2.4.
     """
-    return (request.call_id, request.from_.tag, request.cseq.number, method, peer_of(flow))
+    return (request.call_id, request.from_.tag, request.cseq.number, method, sender_of(flow))
 
 
 def client_key(response: Response) -> Key:
