@@ -181,7 +181,8 @@ class MediaSession:
             plan.stream.ends["a"].apply(plan.before[0])
             plan.stream.ends["b"].apply(plan.before[1])
         self._return_ports(offer.plans, unused=True)
-        del self.streams[offer.known :]
+        if not self._branches:  # who waits has been offered them as well
+            del self.streams[offer.known :]
 
     def turn(self, branch: int) -> int:
         """Put the callee of ``branch`` in its place: the next offer or answer is from or to that one.
@@ -218,6 +219,8 @@ class MediaSession:
             for end in each.ends:
                 end.close()
         self._branches = None
+        if self._offer is not None and self._offer.answered:
+            self._return_ports(self._offer.plans)
 
     def drop(self, branch: int) -> None:
         """Nothing comes of ``branch``: silence it and give its ports back."""
@@ -404,12 +407,16 @@ class MediaSession:
                 end.give_ports()
 
     def _return_ports(self, plans: list[Plan], unused: bool = False) -> None:
-        """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms."""
+        """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms.
+
+        The caller's stay while other callees wait, for another may have what one of them may not.
+        """
         for plan in plans:
             ends = plan.stream.ends
             if plan.terms is None or (unused and not ends["a"].terms and not ends["b"].terms):
-                for end in ends.values():
-                    end.give_ports()
+                ends["b"].give_ports()
+                if not self._branches:
+                    ends["a"].give_ports()
 
     def _restart(self, side: str, policy: MediaPolicy) -> None:
         """Forget the peer; the next one's leg may be in another place, which it then has ports of."""

@@ -90,8 +90,7 @@ def read_list(data: bytes, issuers: Sequence[Issuer], now: float) -> RevocationL
     cut = cut_list(data)
     try:
         head = x509.load_der_x509_crl(cut.head)
-        issuer = _issuer_of(head, issuers)
-        _verify(head, cut, issuer)
+        issuer = _signer(head, cut, issuers)
         points, only = _scope(head.extensions)
     except UNREADABLE as error:
         raise Unusable(f"the revocation list cannot be read ({type(error).__name__})", _ANEW) from None
@@ -105,7 +104,8 @@ def read_list(data: bytes, issuers: Sequence[Issuer], now: float) -> RevocationL
     return RevocationList(issuer.id, issuer.subject, _serials(cut), begins, ends, points, only, digest)
 
 
-def _issuer_of(head: x509.CertificateRevocationList, issuers: Sequence[Issuer]) -> Issuer:
+def _signer(head: x509.CertificateRevocationList, cut: Cut, issuers: Sequence[Issuer]) -> Issuer:
+    """Who signed it: a CA may have several keys under one name, and a list need not say by which it is."""
     name = head.issuer.public_bytes()
     named = [each for each in issuers if each.name == name]
     if not named:
@@ -114,10 +114,16 @@ def _issuer_of(head: x509.CertificateRevocationList, issuers: Sequence[Issuer]) 
         raise Unusable(reason, _OF_THIS_CA)
     identifier = extension(head.extensions, x509.AuthorityKeyIdentifier)
     wanted = identifier.key_identifier if identifier is not None else None
+    refused = Unusable(f"the revocation list is signed with another key of {named[0].subject}", _OF_THIS_CA)
     for each in named:
         if wanted is None or each.key_identifier is None or each.key_identifier == wanted:
+            try:
+                _verify(head, cut, each)
+            except Unusable as error:
+                refused = error
+                continue
             return each
-    raise Unusable(f"the revocation list is signed with another key of {named[0].subject}", _OF_THIS_CA)
+    raise refused
 
 
 def _verify(head: x509.CertificateRevocationList, cut: Cut, issuer: Issuer) -> None:

@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.material.problems import day
+from sbc.tls.material.strength import weakness
 from sbc.tls.revocation.der import key_bits
 from sbc.tls.revocation.finding import CLOCK_TOLERANCE, Unusable
 from sbc.tls.revocation.issuer import Issuer, extension, signed_by
@@ -88,11 +89,15 @@ def read_answer(data: bytes, link: Link, now: float, revoked: Callable[[int], bo
 
 
 def _about(response: ocsp.OCSPResponse, link: Link) -> ocsp.OCSPSingleResponse:
-    for one in response.responses:
-        if one.serial_number == link.serial and _names(one, link.issuer):
-            return one
-    reason = "the OCSP answer is about another certificate: a replay, or a broken responder"
-    raise Unusable(reason, _RESPONDER)
+    """What an answer says last of the certificate; of two words of one time, that it is revoked."""
+    found = [
+        one for one in response.responses if one.serial_number == link.serial and _names(one, link.issuer)
+    ]
+    if not found:
+        reason = "the OCSP answer is about another certificate: a replay, or a broken responder"
+        raise Unusable(reason, _RESPONDER)
+    revoked = ocsp.OCSPCertStatus.REVOKED
+    return max(found, key=lambda one: (one.this_update_utc, one.certificate_status == revoked))
 
 
 def _names(one: ocsp.OCSPSingleResponse, issuer: Issuer) -> bool:
@@ -124,14 +129,15 @@ def _signer(
 ) -> x509.Certificate:
     if _signs_as(response, issuer.certificate):
         return issuer.certificate
+    why = f"neither by {issuer.subject} nor by its responder"
     for certificate in response.certificates:
         if _signs_as(response, certificate):
             reason = _no_delegate(certificate, issuer, now, revoked)
             if reason is None:
                 return certificate
-            who = certificate.subject.rfc4514_string()
-            raise Unusable(f"the OCSP answer is signed by {who}, {reason}", _RESPONDER)
-    raise Unusable(f"the OCSP answer is signed neither by {issuer.subject} nor by its responder", _RESPONDER)
+            # Its former certificate, of the same name, may be beside the one that it signs with.
+            why = f"by {certificate.subject.rfc4514_string()}, {reason}"
+    raise Unusable(f"the OCSP answer is signed {why}", _RESPONDER)
 
 
 def _signs_as(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
@@ -149,6 +155,8 @@ def _no_delegate(
         certificate.verify_directly_issued_by(issuer.certificate)
     except (InvalidSignature, ValueError, TypeError):
         return f"whose certificate {issuer.subject} did not issue"
+    if (weak := weakness(certificate)) is not None:
+        return f"whose certificate {weak.text}"
     found = certificate.extensions
     purposes, usage = extension(found, x509.ExtendedKeyUsage), extension(found, x509.KeyUsage)
     if purposes is None or ExtendedKeyUsageOID.OCSP_SIGNING not in purposes:

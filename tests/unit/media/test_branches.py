@@ -11,6 +11,7 @@ from sbc.media.errors import MediaRefused
 from sbc.media.places import PortPool
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import packet
+from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
 from sbc.media.srtp import Protector, SrtpError, Unprotector
 from tests.unit.media.kit import (
@@ -30,6 +31,7 @@ from tests.unit.media.kit import (
 )
 
 VIDEO = "m=video 40010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+FAX = "m=image 40020 udptl t38\r\na=T38FaxVersion:0\r\n"
 CAROL = "198.51.100.30"
 
 
@@ -64,6 +66,26 @@ def test_the_caller_keeps_one_port_whoever_answers() -> None:
     one = answered(call, 1, secured(11, 50000, BOB))
     two = answered(call, 2, secured(12, 52000, CAROL))
     assert first(one).port == first(two).port
+
+
+@pytest.mark.parametrize("winner", [1, 2])
+def test_a_stream_that_one_callee_must_not_have_is_there_for_another(winner: int) -> None:
+    # A fax is clear text: not for the callee that must have SRTP, though it plays something first.
+    call, pool = session()
+    free, offer = len(pool), sdp(audio(), FAX)
+    for branch, theirs in ((1, REQUIRED), (2, OFF)):
+        call.turn(branch)
+        ours = parse_sdp(call.offer("a", offer, ACCEPT, theirs, 0.0))
+        assert bool(ours.media[1].port) == (branch == 2)
+    refused = sdp(audio(50000, "RTP/SAVP", crypto(11)), FAX.replace("40020", "0"), host=BOB)
+    assert parse_sdp(answered(call, 1, refused)).media[1].port == 0
+    call.take(winner)
+    if winner == 2:
+        told = call.answer("b", sdp(audio(52000), FAX.replace("40020", "52020"), host=CAROL), 2.0)
+        assert parse_sdp(told).media[1].port
+    assert free - len(pool) == 2 * winner, "one pair for each side of each stream"
+    call.close()
+    assert len(pool) == free
 
 
 @pytest.mark.parametrize("winner", [1, 2])
@@ -201,3 +223,17 @@ def test_a_port_of_another_callee_of_the_same_call_is_refused_as_our_own() -> No
     call, _, one, _ = both()
     with pytest.raises(MediaRefused, match="our own media port"):
         answered(call, 2, secured(12, first(one).port, first(one).host or ""))
+
+
+def test_an_offer_that_is_taken_back_from_one_callee_stands_for_the_others() -> None:
+    call, pool = session()
+    free = len(pool)
+    offered(call, 1)
+    offered(call, 2)
+    call.turn(1)
+    call.rollback()
+    assert first(answered(call, 2, secured(12, 52000, CAROL))).port == call.streams[0].ends["a"].local
+    call.take(2)
+    assert free - len(pool) == 2
+    call.close()
+    assert len(pool) == free

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
@@ -15,6 +15,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import Link, read_link
+from sbc.tls.tlv import element, sequence
 
 HOUR = 3600.0
 Critical = tuple[x509.ExtensionType, bool]
@@ -93,9 +94,9 @@ class Delegate:
 
     def __init__(
         self, authority: LabAuthority, now: float, *, purpose: bool = True, no_check: bool = True,
-        ends: float = 24 * HOUR,
+        ends: float = 24 * HOUR, key: rsa.RSAPrivateKey | None = None,
     ) -> None:  # fmt: skip
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the responder")]))
@@ -116,9 +117,12 @@ class Delegate:
 def ocsp_answer(
     issued: Issued | LabAuthority, authority: LabAuthority, now: float, state: str = "good", *,
     begins: float = -HOUR, ends: float | None = 24 * HOUR, signer: LabAuthority | Delegate | None = None,
-    by_key: bool = False, extension: Critical | None = None,
+    by_key: bool = False, extension: Critical | None = None, beside: Sequence[Delegate] = (),
 ) -> bytes:  # fmt: skip
-    """An answer in DER; ``state`` is good, revoked or unknown, ``signer`` the CA unless given."""
+    """An answer in DER; ``state`` is good, revoked or unknown, ``signer`` the CA unless given.
+
+    The certificates of those ``beside`` stand before the signer's.
+    """
     signer = signer or authority
     gone = state == "revoked"
     builder = ocsp.OCSPResponseBuilder().add_response(
@@ -134,7 +138,35 @@ def ocsp_answer(
     how = ocsp.OCSPResponderEncoding.HASH if by_key else ocsp.OCSPResponderEncoding.NAME
     builder = builder.responder_id(how, signer.certificate)
     if isinstance(signer, Delegate):
-        builder = builder.certificates([signer.certificate])
+        builder = builder.certificates([each.certificate for each in (*beside, signer)])
     if extension is not None:
         builder = builder.add_extension(*extension)
     return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def ocsp_answers(authority: LabAuthority, *answers: bytes) -> bytes:
+    """One answer of the CA's own that says what each of ``answers``, of its own, says (RFC 6960 4.2.1)."""
+    read = [_elements(ocsp.load_der_ocsp_response(each).tbs_response_bytes) for each in answers]
+    responder, produced, _ = read[0]
+    said = sequence(b"".join(one for _, _, responses in read for one in _elements(responses)))
+    signed = sequence(responder + produced + said)
+    assert isinstance(authority.key, ec.EllipticCurvePrivateKey)
+    signature = authority.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    algorithm = sequence(bytes.fromhex("06082a8648ce3d040302"))
+    basic = sequence(signed + algorithm + _tagged(0x03, b"\0" + signature))
+    kind = bytes.fromhex("06092b0601050507300101")
+    return sequence(b"\x0a\x01\x00" + _tagged(0xA0, sequence(kind + _tagged(0x04, basic))))
+
+
+def _elements(data: bytes) -> list[bytes]:
+    _, at, end = element(data, 0, len(data))
+    found = []
+    while at < end:
+        _, _, after = element(data, at, end)
+        found.append(data[at:after])
+        at = after
+    return found
+
+
+def _tagged(tag: int, content: bytes) -> bytes:
+    return bytes((tag,)) + sequence(content)[1:]

@@ -127,6 +127,16 @@ def test_a_flipped_bit_anywhere_says_nothing_else() -> None:
         assert replace(found, digest="") == replace(read(whole), digest=""), at
 
 
+def test_a_ca_with_a_former_and_a_present_key_signs_with_either() -> None:
+    # One name and two keys, as when a root is made anew; what `openssl ca -gencrl` makes names no key.
+    former, present = (LabAuthority("a CA", now=NOW) for _ in range(2))
+    issuers = [read_issuer(der_of(each)) for each in (former, present)]
+    for index, authority in enumerate((former, present)):
+        found = read(revocation_list(authority, NOW, [9]), *issuers)
+        assert (found.serials, found.issuer) == ({9}, issuers[index].id)
+    assert "is not signed by" in why(revocation_list(LabAuthority("a CA", now=NOW), NOW), *issuers)
+
+
 def test_a_ca_that_may_not_sign_lists_signs_none() -> None:
     class Restricted(LabAuthority):
         def _certify_itself(self) -> x509.Certificate:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.ocsp import MAX_ANSWER, Answer, question, read_answer
 from tests.unit.tls.certs import GOOD, NOW, OTHER
-from tests.unit.tls.revoking import HOUR, Delegate, certificate_of, link_of, ocsp_answer
+from tests.unit.tls.revoking import HOUR, Delegate, certificate_of, link_of, ocsp_answer, ocsp_answers
 
 PEER = GOOD.issue(dns=["peer.example"])
 ELSE = GOOD.issue(dns=["else.example"])
@@ -41,6 +42,29 @@ def test_the_cas_own_answer_is_taken(state: str, by_key: bool) -> None:
 @pytest.mark.parametrize("by_key", [False, True])
 def test_a_delegated_responder_answers_for_its_ca(by_key: bool) -> None:
     assert read(ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW), by_key=by_key)).state == "good"
+
+
+@pytest.mark.parametrize("ends", [-HOUR, HOUR])
+def test_a_responder_may_send_its_former_certificate_beside_the_one_it_signs_with(ends: float) -> None:
+    # RFC 6960 4.2.1: the certificates help to verify, in no order; the name of both is the same.
+    former = Delegate(GOOD, NOW, purpose=ends < 0, ends=ends)
+    assert read(ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW), beside=[former])).state == "good"
+
+
+def test_a_responder_whose_key_can_be_broken_is_refused() -> None:
+    weak = Delegate(GOOD, NOW, key=rsa.generate_private_key(65537, 1024))
+    assert "has an RSA key of 1024 bits" in why(ocsp_answer(PEER, GOOD, NOW, signer=weak))
+
+
+@pytest.mark.parametrize("later", [0, HOUR / 2])
+@pytest.mark.parametrize("revoked_first", [True, False])
+def test_of_what_one_answer_says_of_a_certificate_the_last_counts(revoked_first: bool, later: float) -> None:
+    good = ocsp_answer(PEER, GOOD, NOW)
+    revoked = ocsp_answer(PEER, GOOD, NOW, "revoked", begins=later - HOUR)
+    other = ocsp_answer(ELSE, GOOD, NOW)
+    both = (revoked, good) if revoked_first else (good, revoked)
+    assert read(ocsp_answers(GOOD, other, *both)).state == "revoked"
+    assert read(ocsp_answers(GOOD, other, good)).state == "good"
 
 
 def test_an_answer_without_an_end_holds_an_hour() -> None:
