@@ -1,8 +1,8 @@
 """What comes within the dialogs of calls: whose it is, whether it may come now, and who takes it on.
 
-A request goes to the call whose dialog it is in, if it comes from the trunk that the dialog is with. Phones of
-one trunk are strangers to one another: a phone has to come from where it was, or to be the user's whose call it
-is, by its registration on this connection or by its password (RFC 3261 22).
+A request goes to the call whose dialog it is in, if it comes from the trunk that the dialog is with. Phones
+of one trunk are strangers to one another: a phone has to come from where it was, or to be the user's whose
+call it is, by its registration on this connection or by its password (RFC 3261 22).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def peer_of(flow: Flow) -> str:
 
 
 def sender_of(flow: Flow) -> str:
-    """Return what a request's sender is told from another's by: the peer, and among phones its address too."""
+    """Return what tells one sender of requests from another: the peer, and among phones its address too."""
     return f"{flow.trunk} {flow.remote.host}" if flow.strangers else peer_of(flow)
 
 
