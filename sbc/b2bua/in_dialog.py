@@ -154,10 +154,13 @@ class InDialog:
             Referral(call, fork, side, request, told_in).start(server, request, at, out)
 
     def refer_outside(
-        self, server: ServerTransaction, request: Request, whose: Trunk | None, at: float,
+        self, server: ServerTransaction, request: Request, whose: Trunk | None, user: str, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
-        """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538)."""
+        """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538).
+
+        Among phones it is about one of the same ``user``, who has proved a password.
+        """
         named = target_dialog(request)
         found = self._desk.dialogs.of(*named) if named is not None else None
         call = self._calls.get(found[0]) if found is not None else None
@@ -167,7 +170,8 @@ class InDialog:
             return
         _, fork, side = found
         trunk = call.leg(side).trunk
-        if whose is None or trunk.trunk != whose.trunk or trunk.transfers != "perform":
+        another = trunk.phones and _user_of(call.leg(side)) != user
+        if another or whose is None or trunk.trunk != whose.trunk or trunk.transfers != "perform":
             refuse_with(self._desk, server, FORBIDDEN, at, out)
             return
         self._desk.working_on = call.id

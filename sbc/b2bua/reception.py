@@ -178,7 +178,7 @@ class Reception:
             answer_options(self._desk, server, trunk, at, out)
             self.phones.forget_stranger(server, at)
         elif request.method == "REFER":
-            self.in_dialog.refer_outside(server, request, trunk, at, out)
+            self.in_dialog.refer_outside(server, request, trunk, whose.login[0], at, out)
         elif request.method in PAGED:
             self._on_page(flow, server, request, whose, at, out)
         else:

@@ -5,10 +5,12 @@ A branch, a Call-ID and tags tell a transaction and a dialog; they prove nobody 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sbc.sip.message import Request, Response
-from tests.playbook.phones import REALM, Phone, stage
+from tests.playbook.phones import REALM, Phone, configured, stage
 from tests.playbook.stage import SDP, Stage
 
 VIA = "SIP/2.0/TLS 10.0.0.7:5061;branch=z9hG4bKlearned"
@@ -129,3 +131,21 @@ def test_a_phone_that_proves_itself_from_elsewhere_goes_on_with_its_call() -> No
     within(again, answer, "BYE", cseq="9 BYE", Proxy_Authorization=str(given))
     again.peer.hears(200)
     made.carrier.hears("BYE")
+
+
+@pytest.mark.parametrize(("user", "status"), [("bob", 403), ("alice", 202)])
+def test_a_phone_transfers_no_call_of_another_by_naming_its_dialog(user: str, status: int) -> None:
+    base = configured()
+    trunk = base.trunks["phones"].model_copy(update={"transfers": "perform"})
+    made = Stage(replace(base, trunks={**base.trunks, "phones": trunk}))
+    phones = {name: Phone(made, name) for name in ("alice", "bob")}
+    for each in phones.values():
+        each.registers()
+    answer, who = talks(made, phones["alice"]), phones[user]
+    named = f"learned;local-tag=x;remote-tag={answer.to_tag}"
+    who.peer.request(
+        "REFER", URI, Refer_To="<sip:+12125550199@sbc.example>", Call_ID="another", Target_Dialog=named,
+        Require="tdialog", From=f"<sip:{user}@{REALM}>;tag=new",
+        Proxy_Authorization=str(who.credentials("REFER", URI)),
+    )  # fmt: skip
+    who.peer.hears(status)
