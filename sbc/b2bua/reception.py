@@ -92,8 +92,7 @@ class Reception:
         if in_force.of() is not snapshot:
             in_force = self._in_force = InForce(snapshot)
         own = in_force.trunks.get(flow.trunk or "")
-        if own is not None and own.phones:
-            flow.strangers = True
+        flow.strangers = flow.strangers or (own is not None and own.phones)
         if own is None or not in_force.discerning:
             whose = Whose(own, None, "")
         else:

@@ -69,6 +69,7 @@ def test_a_saved_list_that_was_altered_is_fetched_again(lab: RevocationLab) -> N
     assert inbound(lab, peer) is None
     lab.close()
     (saved,) = lab.directory.glob("crl-*")
-    saved.write_bytes(saved.read_bytes()[:-1] + b"\x00")
+    octets = saved.read_bytes()
+    saved.write_bytes(octets[:-1] + bytes([octets[-1] ^ 1]))
     lab.start()
     assert inbound(lab, peer) is None and lab.web.count("/crl") == 2

@@ -87,6 +87,13 @@ def unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:
 
 
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+
+
+def altered(octets: bytes) -> bytes:
+    """The same but for the last bit, which is of the signature."""
+    return octets[:-1] + bytes([octets[-1] ^ 1])
+
+
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "replayed": (lambda: ocsp_answer(ELSE, GOOD, NOW), "about another certificate: a replay"),
     "of a namesake of the CA": (lambda: ocsp_answer(PEER, OTHER, NOW), "another certificate"),
@@ -102,7 +109,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "delegate expired": (
         lambda: ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW, ends=-HOUR)), "only"
     ),
-    "altered": (lambda: ocsp_answer(PEER, GOOD, NOW)[:-1] + b"\x00", "is not signed by CN=good CA"),
+    "altered": (lambda: altered(ocsp_answer(PEER, GOOD, NOW)), "is not signed by CN=good CA"),
     "from the future": (lambda: ocsp_answer(PEER, GOOD, NOW, begins=120), "from the future"),
     "critical extension": (
         lambda: ocsp_answer(PEER, GOOD, NOW, extension=(UNKNOWN, True)), "critical extension"
