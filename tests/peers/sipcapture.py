@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class Sipcapture(PeerProcess):
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config.write_text(_CONFIG.format(port=self.port, database=self.database))
         if not self.database.exists():
-            with sqlite3.connect(self.database) as made:
+            with closing(sqlite3.connect(self.database)) as made:
+                made.execute("pragma journal_mode=wal")  # else who reads keeps it from writing a row
                 made.execute(
                     f"create table sip_capture (id integer primary key, {', '.join(_COLUMNS.split())})"
                 )
@@ -65,6 +67,6 @@ class Sipcapture(PeerProcess):
 
     def rows(self) -> list[dict[str, Any]]:
         """What it has written, in that order."""
-        with sqlite3.connect(self.database, timeout=30) as opened:
+        with closing(sqlite3.connect(self.database, timeout=30)) as opened:
             opened.row_factory = sqlite3.Row
             return [dict(row) for row in opened.execute("select * from sip_capture order by id")]
