@@ -34,6 +34,7 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.downgrade import Judgement, effective_downgrade, verdict
+from sbc.policy.rule_limits import has_windows
 from sbc.registrar.binding import Binding
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
@@ -118,7 +119,7 @@ class Page:
             self._refuse(refused.status, refused.reason, at, out, f"limit of {refused.text}: {route.rule}")
             return
         self._limits = route.limits
-        if any([each.window is not None for each in route.limits]):
+        if has_windows(route.limits):
             out.append(Spent())
         if any([hop.group is not None for hop in route.hops]):
             self._route = replace(route, hops=desk.balancer.expand(route.hops))

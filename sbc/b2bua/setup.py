@@ -42,6 +42,7 @@ from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
 from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.policy.premium import payers_of
+from sbc.policy.rule_limits import has_windows, without_windows
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 from sbc.sip.uri import Uri
@@ -209,11 +210,10 @@ class Setup:
         if any(held):
             route = still_demanding(route, *held)
         call.demands = route.srtp == "required", route.downgrade == "forbid", route.record, route.tone
-        if route.limits and call.emergency:  # it spends nobody's allowance, and has its place of a reserve
-            kept = () if call.reserve_of else tuple([each for each in route.limits if each.window is None])
-            route = replace(route, limits=kept)
-        if call.emergency:  # nor that of who transferred a party of it
-            call.limits = tuple([each for each in call.limits if each.window is None])
+        if call.emergency:  # it spends nobody's allowance, nor that of who transferred a party of it
+            call.limits = without_windows(call.limits)
+            if route.limits:  # and has its place of a reserve
+                route = replace(route, limits=() if call.reserve_of else without_windows(route.limits))
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at, desk.date(at))
             if refused is not None:
@@ -221,7 +221,7 @@ class Setup:
                 self.invitation.refuse(refused.status, refused.reason, at, out, why)
                 return
             call.limits += route.limits
-            if any([each.window is not None for each in route.limits]):
+            if has_windows(route.limits):
                 out.append(Spent())
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))

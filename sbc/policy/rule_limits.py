@@ -133,3 +133,13 @@ class RuleLimits:
                 del self._usage[key]
             self._sweep_at = max(_SWEEP, 2 * len(self._usage))
         return len(self._usage) < MOST_KEYS
+
+
+def has_windows(limits: tuple[Limit, ...]) -> bool:
+    """Whether any of them counts over an hour or a day, which may outlive us."""
+    return any([each.window is not None for each in limits])
+
+
+def without_windows(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    """Those that count calls at once, or a rate."""
+    return tuple([each for each in limits if each.window is None])
