@@ -236,6 +236,30 @@ def test_the_time_granted_is_that_of_our_contact_among_others() -> None:
     assert of(made).until == made.now + 120
 
 
+@pytest.mark.parametrize("ours", ["first", "last"])
+def test_what_another_device_of_the_account_has_written_is_none_of_our_business(ours: str) -> None:
+    """A registrar tells of all bindings (RFC 3261 10.3 step 8), and not all write URIs by the book."""
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    response = response_to(request, 200, "", "registrar")
+    values = ["<sip:gate house@198.51.100.77>;expires=7200", f"{request.headers.get('Contact')};expires=120"]
+    for each in values if ours == "last" else values[::-1]:
+        response.headers.add("Contact", each)
+    made.carrier.say(response)
+    assert (of(made).state, of(made).until) == ("registered", made.now + 120)
+
+
+@pytest.mark.parametrize("said", [3601, 3600000, 4294967295])
+def test_more_than_was_asked_for_is_not_relied_on(said: int) -> None:
+    """A registrar may shorten (RFC 3261 10.3 step 7): what is longer may be milliseconds, or another's."""
+    made = stage()
+    look(made)
+    accept(made, registers(made.carrier), said)
+    look(made, 3600 - AHEAD)
+    registers(made.carrier)
+
+
 def test_without_a_contact_the_expires_of_the_answer_counts() -> None:
     made = stage()
     look(made)
