@@ -21,7 +21,7 @@ from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.peers import Home
 from sbc.b2bua.proofs import CHALLENGES, Given, repeat
 from sbc.b2bua.register import address_of_record, contact, granted_by, kept, register, retry_after, seconds
-from sbc.base import Address, PeerError
+from sbc.base import Address
 from sbc.config.model import Registration as Terms
 from sbc.config.model import Trunk
 from sbc.flow import Flow
@@ -33,6 +33,8 @@ State = Literal["trying", "registered", "failed"]
 # RFC 5626 4.5: the first wait, before it is doubled, and the longest one, in seconds.
 BASE_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 1800.0
+# The shortest one while the binding still holds, though its end be near.
+LEAST_WAIT: Final = 5.0
 # A long binding is renewed so many seconds before its end, a short one after half of it.
 AHEAD: Final = 600.0
 # No connection and no transaction takes longer, in seconds; what does is held up by a fault of our own.
@@ -278,6 +280,7 @@ class Registration:
         if turn is not self._turn:
             return
         status = response.status
+        rest = min(retry_after(response), LONGEST_WAIT)
         if status in CHALLENGES:
             self._on_challenge(turn, response, at, out)
         elif turn.leaving:
@@ -287,11 +290,9 @@ class Registration:
         elif status == 423 and not turn.lengthened:
             self._on_too_brief(turn, response, at, out)
         elif status in (408, 430) or status >= 500:
-            self._on_peer_failure(
-                f"{status} {response.reason}", at, out, min(retry_after(response), LONGEST_WAIT)
-            )
+            self._on_peer_failure(f"{status} {response.reason}", at, out, rest)
         else:
-            self._on_refused(f"{status} {response.reason}{_HINTS.get(status, '')}", at, out)
+            self._on_refused(f"{status} {response.reason}{_HINTS.get(status, '')}", at, out, rest)
 
     def on_silence(self, turn: Turn, reason: str, at: float, out: list[Command]) -> None:
         """No answer came."""
@@ -339,11 +340,7 @@ class Registration:
         self._repeat(turn, request, at, out)
 
     def _on_registered(self, turn: Turn, response: Response, at: float, out: list[Command]) -> None:
-        try:
-            granted = granted_by(response, turn.request)
-        except PeerError as error:
-            self._on_refused(f"its answer cannot be read: {error.reason}", at, out)
-            return
+        granted = granted_by(response, turn.request)
         if granted <= 0:
             self._on_refused("it keeps no binding: its answer says that it has ended", at, out)
             return
@@ -374,20 +371,21 @@ class Registration:
         else:
             self._fail(reason, at, out, rest)
 
-    def _on_refused(self, reason: str, at: float, out: list[Command]) -> None:
+    def _on_refused(self, reason: str, at: float, out: list[Command], rest: float = 0.0) -> None:
         """The registrar does not want us: no other peer will, and what was bound counts for nothing."""
         self.until = 0.0
-        self._fail(reason, at, out)
+        self._fail(reason, at, out, rest)
 
     def _fail(self, reason: str, at: float, out: list[Command], rest: float = 0.0) -> None:
         self._give_up()
         self._failures += 1
-        wait = max(rest, self._wait())
+        wait = self._wait()
         if self.until <= at or self.flow is None or not self.flow.alive:
             self.state, self.until = "failed", 0.0
             self._desk.peers.homes.pop(self.trunk.trunk, None)
         else:  # the binding holds until it ends
-            wait = max(1.0, min(wait, (self.until - at) / 2))
+            wait = max(LEAST_WAIT, min(wait, (self.until - at) / 2))
+        wait = max(rest, wait)
         self.reason, self.due = reason, at + wait
         fields = {"trunk": self.trunk.trunk, "reason": reason, "again_in": round(wait)}
         out.append(Note("register-failed", "", fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -315,6 +316,48 @@ def test_who_asks_for_a_rest_gets_it() -> None:
     look(made)
     refuse(made, registers(made.carrier), 503, Retry_After="300 (maintenance)")
     assert of(made).due - made.now == 300
+
+
+@pytest.mark.parametrize("status", [404, 480, 500, 603])
+def test_whoever_asks_for_a_rest_gets_it_with_whatever_status(status: int) -> None:
+    """RFC 3261 20.33: a 503 is not the only answer that says when to come again."""
+    made = stage()
+    look(made)
+    refuse(made, registers(made.carrier), status, Retry_After="900")
+    look(made, 899)
+    made.carrier.hears_nothing()
+    look(made, 1)
+    registers(made.carrier)
+
+
+def asked_until_it_ends(made: Stage, **more: str) -> list[float]:
+    """When a registrar that only answers 503 hears from us until the binding is over, in seconds."""
+    begun, heard = made.now, []
+    while of(made).state == "registered":
+        while made.carrier.heard:
+            heard.append(made.now - begun)
+            refuse(made, registers(made.carrier), 503, **more)
+        look(made, 1)
+    return heard
+
+
+def test_a_rest_is_kept_though_the_binding_ends_meanwhile() -> None:
+    made = registered()
+    look(made, 3600 - AHEAD)
+    begun = made.now
+    assert asked_until_it_ends(made, Retry_After="450") == [0, 450]
+    look(made, begun + 899 - made.now)
+    made.carrier.hears_nothing()
+    look(made, 1)
+    registers(made.carrier)
+
+
+def test_a_registrar_in_trouble_is_not_pressed_as_the_binding_nears_its_end() -> None:
+    made = registered()
+    look(made, 3600 - AHEAD)
+    heard = asked_until_it_ends(made)
+    assert len(heard) <= 12
+    assert min(later - former for former, later in pairwise(heard)) >= 5
 
 
 def test_silence_and_no_connection_are_failures() -> None:
