@@ -483,6 +483,21 @@ def test_another_user_takes_the_first_one_s_binding_back() -> None:
     assert second.call_id != first.call_id
 
 
+def test_a_binding_is_not_made_anew_while_it_is_being_taken_back() -> None:
+    """Over UDP the one may overtake the other, and what comes late takes the new binding back (10.2.2)."""
+    made = registered()
+    now = made.engine.store.current
+    made.engine.store.swap(replace(now, switched_off={"carrier": "an operator has said so"}))
+    made.carry_out(made.engine.follow(made.now))
+    back = registers(made.carrier)
+    made.engine.store.swap(now)
+    look(made, 1)
+    made.carrier.hears_nothing()
+    accept(made, back)
+    look(made, 1)
+    assert registers(made.carrier).headers.get("Expires") == "3600"
+
+
 def test_all_are_taken_back_when_we_stop_and_nothing_begins() -> None:
     made = registered()
     made.engine.draining = made.engine.leaving = True
