@@ -227,7 +227,7 @@ def validate(message: Message) -> None:
         scheme = message.to.uri.scheme
         message.from_  # noqa: B018
         first = headers.first
-        # A registrar tells of all devices, whatever they have said of themselves: it is read with more patience.
+        # A registrar tells of all devices, whatever these have said of themselves; its 200 is read elsewhere.
         if "contact" in first and (method != "REGISTER" or isinstance(message, Request)):
             message.contact  # noqa: B018
         if "route" in first:
