@@ -170,21 +170,31 @@ def _with(
     fresh = change.bindings
     if len(fresh) > terms.contacts:
         raise Refused(403, "Too Many Contacts", f"{len(fresh)} contacts, and {terms.contacts} are the most")
-    change.removed += _make_room(left, len(fresh) + len(left) - terms.contacts, bool(fresh))
+    change.removed += _make_room(left, fresh, terms.contacts)
     change.bindings = [*left, *fresh]
     change.changed = bool(fresh or change.removed)
     return change
 
 
-def _make_room(left: list[Binding], many: int, needed: bool) -> list[Binding]:
-    """Take out of ``left`` what nobody can be reached by any more, the oldest first; Refused."""
-    if many <= 0 or not needed:
+def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Binding]:
+    """Take out of ``left`` what nobody can be reached by any more, the oldest first; Refused.
+
+    Where that is not enough, what the same phones have said before: who comes back with another address, over
+    UDP too, is known by its instance (RFC 5626 4.1). A phone that numbers its flows says itself which it
+    replaces.
+    """
+    many = len(fresh) + len(left) - most
+    if many <= 0 or not fresh:
         return []
-    gone = [each for each in left if each.transport != "udp" and (each.flow is None or not each.flow.alive)]
+    lost = [each for each in left if each.transport != "udp" and (each.flow is None or not each.flow.alive)]
+    gone = sorted(lost, key=_age)
+    if len(gone) < many:
+        back = [each.instance for each in fresh if each.instance]
+        former = [each for each in left if each.instance in back and not each.reg_id and each not in gone]
+        gone += sorted(former, key=_age)
     if len(gone) < many:
         why = "all the contacts that the user may have are there: raise `contacts`, or wait until one expires"
         raise Refused(403, "Too Many Contacts", why)
-    gone.sort(key=_age)
     for each in gone[:many]:
         left.remove(each)
     return gone[:many]

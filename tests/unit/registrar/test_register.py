@@ -146,6 +146,31 @@ def test_a_contact_that_nobody_can_be_reached_at_makes_room() -> None:
     assert found.removed == [known[1]]
 
 
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+def test_a_phone_that_comes_back_with_another_address_makes_room_for_itself(transport: Transport) -> None:
+    """It is known by its instance (RFC 5626 4.1); else it would be locked out until one expires."""
+    path = flow(transport)
+    known: list[Binding] = []
+    for port, phone in ((1, "softphone"), (2, "desk"), (3, "softphone")):
+        line = f'Contact: <sip:alice@192.0.2.7:{port}>;+sip.instance="<urn:uuid:{phone}>"'
+        known = change(asked(line, call_id=str(port)), known, path).bindings
+    again = 'Contact: <sip:alice@192.0.2.7:4>;+sip.instance="<urn:uuid:softphone>"'
+    found = change(asked(again, call_id="4"), known, path)
+    assert [each.contact.port for each in found.bindings] == [2, 3, 4]
+    assert [each.contact.port for each in found.removed] == [1]
+    stranger = 'Contact: <sip:alice@192.0.2.7:5>;+sip.instance="<urn:uuid:another>"'
+    assert refused(asked(stranger, call_id="5"), found.bindings, path).status == 403
+    assert refused(asked("Contact: <sip:alice@192.0.2.7:5>", call_id="5"), found.bindings, path).status == 403
+
+
+def test_a_phone_that_numbers_its_flows_takes_none_of_its_own_to_have_one_more() -> None:
+    known: list[Binding] = []
+    for number in (1, 2, 3):
+        line = f"{PHONE}{number}"
+        known = change(asked("Supported: outbound", line, call_id=str(number)), known).bindings
+    assert refused(asked("Supported: outbound", f"{PHONE}4", call_id="4"), known).status == 403
+
+
 @pytest.mark.parametrize(
     ("contact", "transport"),
     [("<tel:+4930123>", "tls"), ("<sips:alice@192.0.2.7>", "udp"), (f"<sip:{'a' * 1001}@192.0.2.7>", "tls")],
