@@ -113,15 +113,17 @@ class Phones:
         request = server.request
         first = request.headers.first
         flow = server.flow
+        claimed = (request.to if server.method == "REGISTER" else request.from_).uri.party
+        says = "" if claimed.host == ANONYMOUS_HOST else claimed.user
         if not stale and ("authorization" in first or "proxy-authorization" in first):
             tried = desk.login.tried(request, realm)
+            says = says or tried or ""
             if tried is not None:
                 self._tell_refused(server, status, "no password of ours proves it", out)
                 if self._is_there(flow, request, snapshot, at):
                     out.append(Suspect(flow, "password", tried))
         response = desk.respond_to(server, status, _REASONS[status])
-        claimed = request.to if server.method == "REGISTER" else request.from_
-        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at, flow.remote.host)
+        desk.login.ask(response, realm, users, says, stale, at, flow.remote.host)
         server.respond(response, at, out)
         self.forget_stranger(server, at)
         return ""
