@@ -330,6 +330,25 @@ def test_whoever_asks_for_a_rest_gets_it_with_whatever_status(status: int) -> No
     registers(made.carrier)
 
 
+def test_who_asks_for_a_rest_gets_it_though_another_peer_is_tried_meanwhile() -> None:
+    made = stage(trunk={"peers": ["carrier.example:5061", "second.example:5061"]})
+    second = made.peers["second"]
+    made.refusing.add(Address("second.example", 5061))
+    look(made)
+    refuse(made, registers(made.carrier), 503, Retry_After="900")
+    asked = made.now
+    while made.now < asked + 899:
+        look(made, 1)
+    made.carrier.hears_nothing()
+    assert len(made.connects) > 3  # the other was
+    made.refusing.clear()
+    while not second.heard:
+        look(made, 1)
+        assert made.now < asked + 2700
+    second.respond(registers(second), 200, Expires="3600")
+    assert (of(made).state, of(made).peer) == ("registered", Address("second.example", 5061))
+
+
 def asked_until_it_ends(made: Stage, **more: str) -> list[float]:
     """When a registrar that only answers 503 hears from us until the binding is over, in seconds."""
     begun, heard = made.now, []
