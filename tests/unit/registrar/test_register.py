@@ -96,6 +96,15 @@ def test_what_comes_late_changes_nothing(cseq: int) -> None:
     assert contacts(change(asked(f"Contact: {OURS};expires=0", call_id="new", cseq=1), known)) == []
 
 
+def test_a_long_call_id_is_told_apart_and_not_kept() -> None:
+    """What is kept for a user is bounded, and the order of its requests holds all the same (10.3 step 7)."""
+    long, other = "a" * 20_000 + "@one", "a" * 20_000 + "@two"
+    known = change(asked(f"Contact: {OURS}", call_id=long, cseq=5)).bindings
+    assert len(known[0].call_id) <= 255
+    assert refused(asked(f"Contact: {OURS}", call_id=long, cseq=5), known).status == 500
+    assert change(asked(f"Contact: {OURS}", call_id=other, cseq=5), known).changed
+
+
 def test_either_all_of_it_holds_or_nothing() -> None:
     known = change(asked(f"Contact: {OURS}", cseq=5)).bindings
     both = f"Contact: <sip:alice@192.0.2.8>, {OURS};expires=30"
