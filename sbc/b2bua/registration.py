@@ -86,7 +86,8 @@ class Registration:
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
         "_leg", "_minimum", "_peers", "_rests", "_servers", "_tag", "_turn", "associated", "contact", "due",
-        "flow", "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
+        "flow", "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk",
+        "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:

@@ -29,7 +29,8 @@ OUTBOUND: Final = "outbound"
 PATH: Final = "path"
 #: Below this no registrar may refuse an expiry as too brief (RFC 3261 10.3 step 7).
 HOUR: Final = 3600
-#: Octets of a Contact's URI, of its instance, of a Call-ID, and of all Path values: what is kept for a user is bounded.
+#: Octets of a Contact's URI, of its instance, of a Call-ID, and of all Path values: what is kept of a user is
+#: bounded.
 LONGEST_CONTACT: Final = 1000
 LONGEST_INSTANCE: Final = 200
 LONGEST_CALL_ID: Final = 255

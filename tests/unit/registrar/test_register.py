@@ -98,7 +98,7 @@ def test_what_comes_late_changes_nothing(cseq: int) -> None:
 
 def test_a_long_call_id_is_told_apart_and_not_kept() -> None:
     """What is kept for a user is bounded, and the order of its requests holds all the same (10.3 step 7)."""
-    long, other = "a" * 20_000 + "@one", "a" * 20_000 + "@two"
+    long, other = "a" * 2000 + "@one", "a" * 2000 + "@two"
     known = change(asked(f"Contact: {OURS}", call_id=long, cseq=5)).bindings
     assert len(known[0].call_id) <= 255
     assert refused(asked(f"Contact: {OURS}", call_id=long, cseq=5), known).status == 500
