@@ -122,25 +122,23 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return made
 
 
-def garbled(authority: LabAuthority) -> bytes:
-    """Its certificate, PEM, with a signature that is none."""
-    data = bytearray(authority.certificate.public_bytes(Encoding.DER))
-    data[-8:] = bytes(8)
-    return DER_cert_to_PEM_cert(bytes(data)).encode()
-
-
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_what_a_stranger_signed_himself_is_not_verified_for_the_sake_of_anothers_pin(
     lab: Lab, version: str
 ) -> None:
     """Who has not the key that is pinned is of an unknown CA, and that is all there is to find out."""
+    root = LabAuthority("root")
     middle = LabAuthority("middle", issuer=LabAuthority("root"))
     pinned, stranger = (middle.issue(dns=["peer.example"]) for _ in range(2))
+    altered = bytearray(blocks(stranger.cert_pem)[0])
+    altered[-8:] = bytes(8)
+    forged = Issued(DER_cert_to_PEM_cert(bytes(altered)).encode(), b"", stranger.key_pem)
     lab.anchor_file("key", pin=(read_certificate(blocks(pinned.cert_pem)[0]).identity.pin,))
     lab.trunk("a", {"trust": ("good", "key")})
     door = Door(lab)
-    for each, trunk in ((pinned, "a"), (stranger, None)):
-        sent = Issued(each.cert_pem, each.cert_pem + garbled(middle), each.key_pem)
+    for each, trunk in ((pinned, "a"), (forged, None)):
+        # The signature of his certificate is wrong, and in both chains that of its issuer's.
+        sent = Issued(each.cert_pem, each.cert_pem + middle.cert_pem + root.cert_pem, each.key_pem)
         assert door.enters(sent, version) == trunk
     assert door.reason == "unknown-ca"
 
