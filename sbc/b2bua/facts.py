@@ -16,7 +16,8 @@ from sbc.sip.message import Request
 
 _TELLING: Final = (b"m=", b"a=rtpmap", b"a=crypto")
 _RTPMAP: Final = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
-_AUDIO: Final = re.compile(rb"^m=audio \d+ (\S+) ([0-9 ]+)", re.MULTILINE)
+# As ``sbc.media.sdp`` reads it, which is lenient about blanks and case.
+_AUDIO: Final = re.compile(rb"^m=audio[ \t]+[\d/]+[ \t]+(\S+)[ \t]+([0-9 \t]+)", re.MULTILINE | re.IGNORECASE)
 
 #: What an offer says: codec names, and whether SRTP is asked for.
 Offered = tuple[tuple[str, ...], Literal["none", "offered", "required"]]
