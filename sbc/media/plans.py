@@ -131,6 +131,27 @@ def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:
     return [plan.media for plan in former.plans] if sdp == former.answered else []
 
 
+def is_held(plans: list[Plan], answer: list[Media]) -> bool:
+    """Whether silence is what was agreed: no speech goes both ways (RFC 3264 8.4), or nothing was offered.
+
+    A picture that is shown one way beside speech, or not at all, is no hold; without speech it is one.
+    """
+    spoken = shown = False
+    speech = pictures = False
+    for plan, media in zip(plans, answer, strict=True):
+        if plan.terms is None or not media.port:
+            continue
+        both = plan.media.direction == "sendrecv" == media.direction
+        both = both and plan.media.host is not None and media.host is not None
+        if media.kind == "audio":
+            speech, spoken = True, spoken or both
+        else:
+            pictures, shown = True, shown or both
+    if speech or pictures:
+        return not (spoken if speech else shown)
+    return not any([plan.terms is not None for plan in plans])
+
+
 def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:
     """Let both legs of each stream have what an answer from ``side`` has settled."""
     for index, plan in enumerate(offer.plans):

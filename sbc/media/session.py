@@ -35,6 +35,7 @@ from sbc.media.plans import (
     Plan,
     Stream,
     drop_over,
+    is_held,
     lend_ears,
     prefer_secured,
     put_in_force,
@@ -141,7 +142,6 @@ class MediaSession:
             raise MediaRefused("the answer has another number of m= lines than the offer")
         settled: list[Terms | None] = []
         sections: list[str] = []
-        held, moving = False, False
         address = _session_address(offer.plans, offer.side)
         if not address:
             policy = offer.ours
@@ -155,12 +155,8 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-            for used, each in ((plan.terms is not None, plan.media), (media.port > 0, media)):
-                moving = moving or used
-                held = held or (used and each.direction != "sendrecv")
-            held = held or not media.host
         put_in_force(offer, side, description.media, settled)
-        self.held = held or not moving
+        self.held = is_held(offer.plans, description.media)
         self._return_ports(offer.plans)
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections)
