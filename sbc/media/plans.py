@@ -47,6 +47,14 @@ def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -
             leg.tone = each.tone.beside(side).mix
 
 
+def hear_speech(plans: list[Plan], listeners: tuple[Audience, ...]) -> None:
+    """Let these hear what was a fax or a picture until now, and is speech (RFC 3264 8.3.3)."""
+    for plan in plans:
+        for side, end in plan.stream.ends.items():
+            if end.leg.tap is None:
+                lend_ears(plan.stream.kind, side, end.leg, listeners)
+
+
 class Plan:
     """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
 

@@ -35,6 +35,7 @@ from sbc.media.plans import (
     Plan,
     Stream,
     drop_over,
+    hear_speech,
     is_held,
     lend_ears,
     prefer_secured,
@@ -175,6 +176,8 @@ class MediaSession:
         offer = self._offer
         if offer is not None and offer is not self._in_force and offer.media:
             put_in_force(offer, side, offer.media, offer.settled)
+            if self._audience:
+                hear_speech(offer.plans, self._audience)
             self._in_force = offer
             self.held = is_held(offer.plans, offer.media)
 
