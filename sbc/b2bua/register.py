@@ -9,9 +9,9 @@ from dsl.addresses import escape_user
 from sbc.b2bua.leg import Leg, format_host
 from sbc.b2bua.translate import ALLOW
 from sbc.config.model import Registration, Trunk
-from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
+from sbc.sip.uri import NameAddr, parse_name_addr
 
 # How many values of Service-Route and P-Associated-URI are kept, and how long one may be.
 MOST_KEPT: Final = 10

@@ -16,19 +16,8 @@ import re
 
 from dsl.decision import Codecs
 from sbc.media.errors import MediaRefused
-from sbc.media.sdp import MAX_FORMATS, Media
+from sbc.media.sdp import MAX_FORMATS, STATIC, Media
 
-# Payload types that need no rtpmap (RFC 3551 6).
-STATIC = {
-    "0": "PCMU",
-    "3": "GSM",
-    "4": "G723",
-    "8": "PCMA",
-    "9": "G722",
-    "13": "CN",
-    "15": "G728",
-    "18": "G729",
-}
 #: What accompanies a codec and is none.
 COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED", "RTX", "ULPFEC", "FLEXFEC", "PARITYFEC"))
 #: What carries other payload types, and how its parameters name them (RFC 2198 5, RFC 4588 8.1).

@@ -8,9 +8,8 @@ from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg, pair
 from sbc.media.renumbered import numbers
-from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media
+from sbc.media.sdp import Media, Origin
 from sbc.media.terms import Endpoint, Terms, is_secure
 
 

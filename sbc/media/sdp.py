@@ -1,8 +1,8 @@
 """Session descriptions (RFC 8866), read leniently and written strictly.
 
 Devices get the order of lines and the optional ones wrong, and it does not matter: nothing of a
-description leaves this system except through the allow-list in ``rewrite.py``. What does matter
-is that a line is one line (a lone CR or a NUL could smuggle a second one past us), that numbers
+description leaves this system except through an allow-list (``section``). What does matter is
+that a line is one line (a lone CR or a NUL could smuggle a second one past us), that numbers
 are numbers in range, and that an address is a literal unicast address: a name would have to be
 resolved, and a multicast or broadcast address would multiply what is sent to it.
 """
@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Literal
 
 from sbc.base import PeerError
+from sbc.media.sdes import CryptoLine, format_crypto
 
 MAX_MEDIA: Final = 16
 #: RTP payload types (RFC 3550 5.1).
@@ -271,3 +272,131 @@ def unicast(text: str) -> str | None:
     if address.is_link_local:
         raise PeerError("SDP names an address that holds on one link only", 488)
     return None if address.is_unspecified else str(address)
+
+
+# What an offer says in short, for whoever decides on the call.
+
+# Payload types that need no rtpmap (RFC 3551 6).
+STATIC: Final = {
+    "0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "13": "CN", "15": "G728", "18": "G729",
+}  # fmt: skip
+_TELLING: Final = (b"m=", b"a=rtpmap", b"a=crypto")
+_RTPMAP: Final = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
+# Lenient about blanks and case, as descriptions are read above.
+_AUDIO: Final = re.compile(rb"^m=audio[ \t]+[\d/]+[ \t]+(\S+)[ \t]+([0-9 \t]+)", re.MULTILINE | re.IGNORECASE)
+
+#: What an offer says: codec names, and whether SRTP is asked for.
+Offered = tuple[tuple[str, ...], Literal["none", "offered", "required"]]
+
+
+def describe_offer(body: bytes) -> Offered:
+    """Codec names that an SDP offer lists for audio, and what it says of SRTP."""
+    head, _, audio = body.partition(b"\nm=audio ")
+    port, _, media = audio.partition(b" ")
+    # A device says the same in every offer, but for the port.
+    if port.isdigit() and may_keep(media) and not holds_any(head, _TELLING):
+        return _described(media)
+    return _describe(body)
+
+
+@lru_cache(maxsize=512)
+def _described(media: bytes) -> Offered:
+    return _describe(b"m=audio 0 " + media)
+
+
+def _describe(body: bytes) -> Offered:
+    audio = _AUDIO.search(body)
+    if audio is None:
+        return (), "none"
+    named = [name.decode("ascii", "replace").upper() for name in _RTPMAP.findall(body)]
+    static = [STATIC[each] for each in audio[2].decode().split() if each in STATIC]
+    codecs = tuple(dict.fromkeys(static + named))
+    if b"SAVP" in audio[1]:
+        return codecs, "required"
+    return codecs, "offered" if b"\na=crypto:" in body else "none"
+
+
+# Our description, written from a peer's: nothing is copied because it was not forbidden. Addresses, the
+# origin, the session's name, ICE candidates, keys, fingerprints, SSRC and CNAME lines and whatever is
+# invented tomorrow stay on the leg they came from; a topology hidden by a deny-list is hidden until the next
+# RFC.
+
+_ALLOWED = frozenset(
+    "rtpmap fmtp ptime maxptime silenceSupp framerate framesize imageattr rtcp-fb rtcp-rsize".split()
+)
+_BANDWIDTHS = ("AS", "TIAS", "CT", "RS", "RR")
+#: What a direction becomes when the same peer also says "send me nothing" by a null address.
+MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
+
+
+def section(
+    media: Media, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...], address: str = ""
+) -> str:  # fmt: skip
+    """Write an ``m=`` section on our ``port`` from the peer's ``media``.
+
+    ``address`` is where the port is, '' where the session's line says so.
+    """
+    direction = media.direction
+    if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
+        direction = MUTED.get(direction, direction)
+    attributes = media.lines.copied or copied(media.lines)
+    crypto = "".join([f"a=crypto:{format_crypto(line)}\r\n" for line in lines]) if lines else ""
+    # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
+    rtcp = "rtcp-mux" if mux else f"rtcp:{port + 1}"
+    where = f"c={network(address)}\r\n" if address else ""
+    return (
+        f"m={media.kind} {port} {profile} {media.lines.payload}\r\n"
+        f"{where}{attributes}{crypto}a={direction}\r\na={rtcp}\r\n"
+    )
+
+
+def labels(media: Media) -> str:
+    """The lines by which what else is said of the call names this stream (RFC 4574)."""
+    return "".join([f"a={each}\r\n" for each in media.lines.attributes if each.startswith("label:")])
+
+
+def copied(lines: Lines) -> str:
+    """The lines that may leave: bandwidths, which stand before attributes (RFC 8866 5), and those."""
+    if lines.copied is not None:
+        return lines.copied
+    text = []
+    for value in lines.bandwidth:
+        kind, _, number = value.partition(":")
+        if kind in _BANDWIDTHS and number.isascii() and number.isdigit():
+            text.append(f"b={value}\r\n")
+    for each in lines.attributes:
+        if each.partition(":")[0] in _ALLOWED or each[:3].upper() == "T38":
+            text.append(f"a={each}\r\n")
+    lines.copied = "".join(text)
+    return lines.copied
+
+
+def network(address: str) -> str:
+    """The words of a ``c=`` or ``o=`` line that say where something is."""
+    return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
+
+
+def rejected(media: Media) -> str:
+    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1)."""
+    return f"m={media.kind} 0 {media.proto} {media.formats[0]}\r\n"
+
+
+class Origin:
+    """Our ``o=`` line towards one peer: the version grows only when the content did (RFC 3264 8)."""
+
+    __slots__ = ("_body", "_id", "_version")
+
+    def __init__(self, id: int) -> None:
+        self._id = id
+        self._version = 0
+        self._body = ""
+
+    def write(self, address: str, sections: list[str]) -> bytes:
+        """Return the whole description, its media at ``address``."""
+        where = network(address)
+        body = f"s=-\r\nc={where}\r\nt=0 0\r\n{''.join(sections)}"
+        if body != self._body:
+            self._body = body
+            self._version += 1
+        head = f"v=0\r\no=- {self._id} {self._version} {where}\r\n"
+        return (head + body).encode("utf-8", "surrogateescape")

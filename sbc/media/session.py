@@ -45,8 +45,7 @@ from sbc.media.plans import (
 )
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
-from sbc.media.rewrite import Origin, labels, rejected, section
-from sbc.media.sdp import Media, SessionDescription, parse_sdp
+from sbc.media.sdp import Media, Origin, SessionDescription, labels, parse_sdp, rejected, section
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import (
     PROFILES,
@@ -339,13 +338,17 @@ class MediaSession:
                 stream = Stream(media.kind, self._alias_key, self._audience)
             terms, place = None, None
             try:
-                if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
-                    terms, place = self._terms(media, ours, stream.ends[side])
-                elif media.port and is_fax(media):
-                    place = stream.ends[side].place or self._networks.receiving(
+                audible = media.proto in PROFILES
+                if media.port and (audible or is_fax(media)):  # asked for, and of a kind that is relayed
+                    end = stream.ends[side]
+                    own = end.place or self._networks.receiving(
                         ours.network, media.host, ours.signalling_host
                     )
-                    terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
+                    if audible:
+                        offered = terms_from_offer(self._ids, media, ours, end.former, end.told)
+                    else:
+                        offered = fax.offered_terms(media, ours, theirs)
+                    terms, place = self._sendable(offered, media, own), own
             except StreamRefused as error:
                 why = error.reason
             plans.append(Plan(media, stream, terms, place))
@@ -363,12 +366,6 @@ class MediaSession:
                 feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
                 plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
-
-    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
-        """The terms of an offered stream, and where the offering leg receives it."""
-        place = end.place or self._networks.receiving(ours.network, media.host, ours.signalling_host)
-        terms = terms_from_offer(self._ids, media, ours, end.former, end.told)
-        return self._sendable(terms, media, place), place
 
     def _answered_terms(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -422,7 +419,7 @@ class MediaSession:
                     if end.place is not None:
                         continue
                     place = plan.place if each == side and plan.place is not None else far
-                    end.take_ports(place, caller.trunk, caller.ports)
+                    end.local, end.place = place.ports.take(caller.trunk, caller.ports), place
                     taken.append(end)
             whole = True
         finally:

@@ -183,11 +183,6 @@ class Endpoint:
             del self._receivers[next(iter(self._receivers))]
         return context
 
-    def take_ports(self, place: Place, trunk: str, most: int | None) -> None:
-        """Receive in ``place`` from now on, for a call of ``trunk``; LocalError where no port is left."""
-        self.local = place.ports.take(trunk, most)
-        self.place = place
-
     def give_ports(self) -> None:
         """Give the ports back; harmless without any."""
         if self.place is not None:

@@ -17,10 +17,9 @@ from typing import Final
 from sbc.flow import Flow
 from sbc.registrar.binding import Binding
 from sbc.registrar.equal import same_contact
-from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import ParseError, decimal, unquote
 from sbc.sip.message import Request
-from sbc.sip.uri import Uri
+from sbc.sip.uri import NameAddr, Uri, parse_name_addr
 
 Field = tuple[str, str]
 

@@ -224,8 +224,8 @@ def validate(message: Message) -> None:
             raise ParseError("the Via branch is only the magic cookie")
         method = message.cseq.method
         message.call_id  # noqa: B018
-        scheme = message.to.uri.scheme
         message.from_  # noqa: B018
+        scheme = message.to.uri.scheme
         first = headers.first
         if "contact" in first:
             message.contact  # noqa: B018
