@@ -11,13 +11,11 @@ from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
 from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import SUITES, MediaPolicy
-from sbc.media.recording import Recording
 from sbc.media.relay import packet
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
 from sbc.media.srtp import Unprotector
-from sbc.media.tone import Tone
 from tests.unit.media.kit import (
     ACCEPT,
     ALICE,
@@ -484,24 +482,3 @@ def test_the_label_of_a_stream_crosses_between_legs_that_name_their_streams(near
     back = media.answer("b", sdp(audio(50000, "RTP/AVP", "label:8"), host=BOB), 0.0)
     assert (b"a=label:7\r\n" in made, b"a=label:8\r\n" in back) == (near and far, near and far)
     assert b"x-secret" not in made and b"label" not in made.replace(b"a=label:7", b"")
-
-
-@pytest.mark.parametrize(
-    "before", ["m=video {} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n", "m=image {} udptl t38\r\n"]
-)
-def test_speech_is_recorded_also_where_the_call_began_as_something_else(before: str) -> None:
-    """RFC 3264 8.3.3: a re-INVITE may make another medium of a stream; what is recorded is the speech."""
-    call, _ = session()
-    call.offer("a", sdp(before.format(40000)), ACCEPT, OFF, 0.0)
-    call.answer("b", sdp(before.format(50000), host=BOB), 0.0)
-    kept = Recording(0.0, Tone(15.0))
-    call.listen(kept)
-    for at in (1.0, 2.0):  # a refresh changes nothing
-        call.offer("a", sdp(audio()), ACCEPT, OFF, at)
-        call.answer("b", sdp(audio(50000), host=BOB), at)
-    legs = call.streams[0].ends
-    for number in range(60):
-        for side, source in (("a", (ALICE, 40000)), ("b", (BOB, 50000))):
-            assert packet(legs[side].leg.port_rtp, rtp(number), source, 2.0 + number * 0.02) is not None
-    assert kept.take(4.0, last=True) and kept.frames == 4 * 8000
-    assert kept.dropped == 0 and kept.tone is not None and kept.tone.heard == {"a": 1, "b": 1}
