@@ -185,6 +185,8 @@ class Attempt:
             call.desk.outcomes.of(self.leg.name, "outbound").delays.observe(at - self.begun)
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
+        if fork.accepted and "rseq" not in response.headers.first:
+            sdp = b""  # all was agreed with PRACK: what is repeated is no offer (RFC 3261 13.2.1, RFC 6337 2)
         again: Exchange | None = None
         changed, closed = changed_early(call), False
         if changed and response.status < 200 and sdp and changes_elsewhere(call, fork):

@@ -206,3 +206,24 @@ def test_a_forks_answer_waits_while_an_offer_in_another_is_not_answered() -> Non
     stage.carrier.respond(invite, 200, tag="one")
     stage.office.hears(200)
     audio_is_between_alice_and_fork_one(stage)
+
+
+def test_an_offer_that_prack_has_answered_and_the_200_repeats_is_none() -> None:
+    """The caller has nothing to answer in its ACK, and is not hung up for that (RFC 3261 13.2.1)."""
+    stage = Stage()
+    stage.office.invite(body=b"", Supported="100rel")
+    invite = stage.carrier.hears_request("INVITE")
+    stage.office.hears(100)
+    offer = sdp(audio(50000), host=BOB)
+    stage.carrier.respond(invite, 183, body=offer, Require="100rel", RSeq="1")
+    pracked(stage, stage.office.hears_response(183), sdp(audio()))
+    stage.carrier.respond(invite, 180, body=offer)
+    assert not stage.office.hears_response(180).body
+    stage.carrier.respond(invite, 200, body=offer)
+    answer = stage.office.hears_response(200)
+    assert not answer.body
+    stage.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK")
+    assert not stage.carrier.hears_request("ACK").body
+    stage.office.hears_nothing()
+    assert len(stage.engine.calls) == 1
+    audio_is_between_alice_and_fork_one(stage)
