@@ -75,12 +75,9 @@ class Plan:
 
 
 class Offer:
-    """The offer that is open or was answered last; ``media`` and ``settled`` are by stream what that said."""
+    """The offer that is open or was answered last."""
 
-    __slots__ = (
-        "answer", "answered", "known", "media", "ours", "plans", "sdp", "settled", "side", "theirs", "told",
-        "written",
-    )  # fmt: skip
+    __slots__ = ("answer", "answered", "known", "ours", "plans", "sdp", "side", "theirs", "told", "written")
 
     def __init__(
         self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
@@ -91,8 +88,6 @@ class Offer:
         self.ours = ours
         self.theirs = theirs
         self.known = known
-        self.media: list[Media] = []
-        self.settled: list[Terms | None] = []
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
 
