@@ -205,7 +205,7 @@ class MediaSession:
         for index, stream in enumerate(self.streams):
             near = stream.ends["a"].leg
             known = index < len(came.ends)
-            end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
+            end = came.ends[index] if known else stream.beside(self._alias_key)
             stream.ends["b"], near.other = end, end.leg
         return former
 
@@ -318,7 +318,7 @@ class MediaSession:
             if index < len(self.streams):
                 stream = self.streams[index]
             else:
-                stream = Stream(media.kind, self._alias_key, self._audience)
+                stream = Stream(media.kind, self._alias_key)
             terms, place = None, None
             try:
                 audible = media.proto in PROFILES
