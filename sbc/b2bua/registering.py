@@ -147,7 +147,7 @@ class Registering:
         terms = settings.terms(terms_of(snapshot, settings, user).contacts)
         known = [each for each in registrar.known(user) if each.expires_at > now]
         try:
-            change = register(asked.server.request, user, known, asked.flow, terms, now)
+            change = register(asked.server.request, user, known, asked.flow, terms, now, asked.trunk.trunk)
         except Refused as refusal:
             status, reason, headers = refusal.status, refusal.reason, refusal.headers
             self._phones.refuse(asked.server, status, reason, refusal.why, at, out, headers)
