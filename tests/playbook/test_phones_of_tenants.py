@@ -18,7 +18,7 @@ rules:
 
 
 def stage() -> Stage:
-    """Trunks ``one`` and ``two`` of the tenants of these names, with phones over UDP; ``one`` wants an offer."""
+    """Trunks ``one`` and ``two``, of tenants of these names, with phones over UDP; ``one`` wants an offer."""
     base = configured()
     settings = Settings.model_validate(
         {
@@ -91,9 +91,9 @@ def test_a_phone_that_comes_from_elsewhere_proves_itself_in_its_call() -> None:
     uri = str(invite.contact.uri)
     bye = {"From": "<sip:alice@two.example>;tag=callee", "To": str(invite.from_), "Call_ID": invite.call_id}
     bye["CSeq"] = "7 BYE"
-    moved.peer.request("BYE", uri, **bye)
+    moved.peer.request("BYE", uri, b"", **bye)
     moved.hears(407)
     given = str(moved.credentials("BYE", uri))
-    moved.peer.request("BYE", uri, **{**bye, "CSeq": "8 BYE", "Proxy_Authorization": given})
+    moved.peer.request("BYE", uri, b"", **{**bye, "CSeq": "8 BYE", "Proxy_Authorization": given})
     moved.peer.hears(200)
     made.office.hears("BYE")
