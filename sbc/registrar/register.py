@@ -185,9 +185,9 @@ def _with(
 def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Binding]:
     """Take out of ``left`` what nobody can be reached by any more, the oldest first; Refused.
 
-    Where that is not enough, what the same phones have said before: who comes back with another address, over
-    UDP too, is known by its instance (RFC 5626 4.1). A phone that numbers its flows says itself which it
-    replaces.
+    Where that is not enough, what the same phone has said before: who comes back with another address, over
+    UDP too, is known by its instance (RFC 5626 4.1), or by the Call-ID that it keeps until it starts anew
+    (RFC 3261 10.2). A phone that numbers its flows says itself which it replaces.
     """
     many = len(fresh) + len(left) - most
     if many <= 0 or not fresh:
@@ -195,8 +195,9 @@ def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Bin
     lost = [each for each in left if each.transport != "udp" and (each.flow is None or not each.flow.alive)]
     gone = sorted(lost, key=_age)
     if len(gone) < many:
-        back = [each.instance for each in fresh if each.instance]
-        former = [each for each in left if each.instance in back and not each.reg_id and each not in gone]
+        former = [
+            each for each in left if not each.reg_id and each not in gone and _is_same_phone(each, fresh)
+        ]
         gone += sorted(former, key=_age)
     if len(gone) < many:
         why = "all the contacts that the user may have are there: raise `contacts`, or wait until one expires"
@@ -204,6 +205,13 @@ def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Bin
     for each in gone[:many]:
         left.remove(each)
     return gone[:many]
+
+
+def _is_same_phone(binding: Binding, fresh: list[Binding]) -> bool:
+    for each in fresh:
+        if each.call_id == binding.call_id or (each.instance and each.instance == binding.instance):
+            return True
+    return False
 
 
 def _age(binding: Binding) -> float:
