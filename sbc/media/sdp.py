@@ -18,11 +18,14 @@ from sbc.base import PeerError
 from sbc.media.sdes import CryptoLine, format_crypto
 
 MAX_MEDIA: Final = 16
+#: RTP payload types (RFC 3550 5.1).
+MAX_FORMATS: Final = 128
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 #: Texts up to this many octets are kept, this many of them.
 _KEPT_SIZE: Final = 2048
 _KEPT: Final = 512
 _CONTROLS: Final = (b"\r", b"\0")
+_odd_blank: Final = re.compile(r"[\x0b\x0c\x1c-\x1f]").search
 _SECRETS: Final = (b"inline:", b"ice-pwd:", b"k=")
 
 
@@ -30,10 +33,11 @@ class Lines:
     """What the lines say without ``a=crypto`` and the first words. Shared between descriptions!
 
     Of an ``m=`` line these are ``proto``, ``formats`` (``payload`` as they are written) and ``rtp``: whether
-    all are RTP payload types (RFC 3550 5.1). They are empty for the lines before the first ``m=``.
-    ``attributes`` and ``bandwidth`` are the values of ``a=`` and ``b=`` in order; ``connected`` tells
-    whether there is a ``c=`` and ``host`` which; ``origin`` is None without ``o=``; ``direction`` and
-    ``rtcp`` (RFC 3605) are '' and None where no attribute names them. ``copied`` is for whoever writes.
+    all are RTP payload types (RFC 3550 5.1) and no more than there can be. They are empty for the lines
+    before the first ``m=``. ``attributes`` and ``bandwidth`` are the values of ``a=`` and ``b=`` in order;
+    ``connected`` tells whether there is a ``c=`` and ``host`` which; ``origin`` is None without ``o=``;
+    ``direction`` and ``rtcp`` (RFC 3605) are '' and None where no attribute names them. ``copied`` is for
+    whoever writes.
     """
 
     __slots__ = (
@@ -44,7 +48,9 @@ class Lines:
     def __init__(self, value: str, lines: list[str]) -> None:
         self.proto, *self.formats = value.split() or [""]
         self.payload = " ".join(self.formats)
-        self.rtp = all(map(_is_payload_type, self.formats))
+        # What else is a blank to Python is none to other readers, who would see other formats here.
+        self.rtp = len(self.formats) <= MAX_FORMATS and value.isascii() and not _odd_blank(value)
+        self.rtp = self.rtp and all(map(_is_payload_type, self.formats))
         self.host: str | None = None
         self.connected = False
         self.origin: str | None = None
@@ -69,11 +75,14 @@ class Lines:
 
 
 def _is_payload_type(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128
+    """As other readers see it, too: by text 018 is not 18, by number it is."""
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128 and text == str(int(text))
 
 
 class Media:
     """One ``m=`` section; ``host`` is None for ``c=IN IP4 0.0.0.0``, which means: send nothing to me.
+
+    Its ``kind`` is in small letters: media types have no case (RFC 6838 4.2).
 
     ``crypto`` are the values of its ``a=crypto`` lines, which are not among its ``lines``. ``direction`` is
     its own, else that of the ``session``, the lines before the first ``m=``, else sendrecv (RFC 8866 6.7).
@@ -150,7 +159,7 @@ def _media(section: bytes, session: Lines) -> Media:
         if b"a=crypto" in rest:
             crypto, rest = _without_crypto(rest)
         lines = _sections.get(rest) or _read_section(rest)
-    return Media(_text(kind), number, lines, session, crypto)
+    return Media(_text(kind).lower(), number, lines, session, crypto)
 
 
 def _unusual(section: bytes) -> list[bytes]:
@@ -273,7 +282,8 @@ STATIC: Final = {
 }  # fmt: skip
 _TELLING: Final = (b"m=", b"a=rtpmap", b"a=crypto")
 _RTPMAP: Final = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
-_AUDIO: Final = re.compile(rb"^m=audio \d+ (\S+) ([0-9 ]+)", re.MULTILINE)
+# Lenient about blanks and case, as descriptions are read above.
+_AUDIO: Final = re.compile(rb"^m=audio[ \t]+[\d/]+[ \t]+(\S+)[ \t]+([0-9 \t]+)", re.MULTILINE | re.IGNORECASE)
 
 #: What an offer says: codec names, and whether SRTP is asked for.
 Offered = tuple[tuple[str, ...], Literal["none", "offered", "required"]]

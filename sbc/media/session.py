@@ -35,6 +35,8 @@ from sbc.media.plans import (
     Plan,
     Stream,
     drop_over,
+    hear_speech,
+    is_held,
     lend_ears,
     prefer_secured,
     put_in_force,
@@ -63,8 +65,10 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_audience", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins",
-                 "_seen", "_seen_at", "_staged", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = (
+        "_alias_key", "_audience", "_branch", "_branches", "_ids", "_in_force", "_networks", "_offer",
+        "_origins", "_seen", "_seen_at", "_staged", "call_id", "held", "streams",
+    )  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -73,6 +77,7 @@ class MediaSession:
         self._ids = ids
         self._networks = networks
         self._offer: Offer | None = None
+        self._in_force: Offer | None = None  # whose answer holds
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
@@ -107,7 +112,7 @@ class MediaSession:
         far = self._networks.towards(theirs.network, theirs.signalling_host)
         self._take_ports(plans, side, far, ours if side == "a" else theirs)
         known = len(self.streams)
-        for plan in plans[:known]:
+        for plan in plans[:known] if not self._branch else ():  # else who waits may need a key again
             for end in plan.stream.ends.values():
                 end.prune()
         for plan in plans[known:]:
@@ -133,6 +138,7 @@ class MediaSession:
         if offer is None or offer.side == side:
             raise PeerError("an answer came without an offer", 488)
         if sdp == offer.answered:
+            self._enforce(side)
             return offer.answer
         codecs = offer.theirs.codecs
         description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
@@ -140,7 +146,6 @@ class MediaSession:
             raise MediaRefused("the answer has another number of m= lines than the offer")
         settled: list[Terms | None] = []
         sections: list[str] = []
-        held, moving = False, False
         address = _session_address(offer.plans, offer.side)
         if not address:
             policy = offer.ours
@@ -154,12 +159,9 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-            for used, each in ((plan.terms is not None, plan.media), (media.port > 0, media)):
-                moving = moving or used
-                held = held or (used and each.direction != "sendrecv")
-            held = held or not media.host
-        put_in_force(offer, side, description.media, settled)
-        self.held = held or not moving
+        offer.media, offer.settled = description.media, settled
+        self._in_force = None  # the answer is another one than before, if there was one
+        self._enforce(side)
         self._return_ports(offer.plans)
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections)
@@ -167,6 +169,16 @@ class MediaSession:
         if self._audience:
             self._describe(self._audience)
         return offer.answer
+
+    def _enforce(self, side: str) -> None:
+        """Let the answer from ``side`` hold, unless it does."""
+        offer = self._offer
+        if offer is not None and offer is not self._in_force and offer.media:
+            put_in_force(offer, side, offer.media, offer.settled)
+            if self._audience:
+                hear_speech(offer.plans, self._audience)
+            self._in_force = offer
+            self.held = is_held(offer.plans, offer.media)
 
     def rollback(self) -> None:
         """Return to the terms before the last offer, which was refused or given up.
@@ -176,6 +188,7 @@ class MediaSession:
         if self._offer is None or not self._staged:
             return
         offer, self._offer, self._staged = self._offer, None, False
+        self._in_force = None
         for plan in offer.plans:
             plan.stream.ends["a"].apply(plan.before[0])
             plan.stream.ends["b"].apply(plan.before[1])
@@ -208,6 +221,9 @@ class MediaSession:
             known = index < len(came.ends)
             end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
             stream.ends["b"], near.other = end, end.leg
+        # The caller was told another key for each, and may have been told other payload types.
+        if self._offer is not None and self._offer.side == "a":
+            self._enforce("b")
         return former
 
     def take(self, branch: int) -> None:
@@ -234,15 +250,22 @@ class MediaSession:
 
     def _vacate(self) -> None:
         """Nobody is in the callee's place any more."""
-        self._offer, self._staged = None, False
+        self._offer, self._in_force, self._staged = None, None, False
         self._origins.pop("b", None)
         for stream in self.streams:
             stream.ends["b"].forget()
             stream.ends["b"].give_ports()
 
     def close(self) -> MediaStats:
-        """Silence every leg, give the ports back and return the final counters."""
+        """Silence every leg, give the ports back and return the final counters.
+
+        A leg on which anything has passed in the clear was not protected, whatever it was at the end.
+        """
         stats = self.stats()
+        for stream, told in zip(self.streams, stats.streams, strict=True):
+            for end, leg in ((stream.ends["a"], told.a), (stream.ends["b"], told.b)):
+                if end.clear:
+                    leg.suite = ""
         for each in (self._branches or {}).values():
             for end in each.ends:
                 end.close()

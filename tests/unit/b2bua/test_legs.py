@@ -225,6 +225,8 @@ def test_what_an_offer_says_does_not_depend_on_the_offers_before() -> None:
         assert describe_offer(offer % (port, 8, key)) == (("PCMA", "TELEPHONE-EVENT"), "offered")
     video = b"v=0\r\nm=video 1 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     assert describe_offer(video + (offer % (4000, 0, plain))[5:])[0] == ("PCMU", "H264", "TELEPHONE-EVENT")
+    odd = offer.replace(b"m=audio ", b"m=Audio\t").replace(b"RTP/AVP ", b"RTP/SAVP  ")
+    assert describe_offer(odd % (4000, 8, key)) == (("PCMA", "TELEPHONE-EVENT"), "required")
     session = b"v=0\r\na=crypto:1 X inline:y\r\n"
     assert describe_offer(session + (offer % (4000, 0, plain))[5:])[1] == "offered"
 
