@@ -321,7 +321,7 @@ def test_a_million_addresses_leave_a_bounded_table_and_push_out_nobody_of_whom_m
 
 
 def test_a_user_s_name_is_not_kept_however_long_it_is() -> None:
-    """Nobody has proved anything yet, and names of a whole message each are a quarter of a gigabyte of them."""
+    """Nobody has proved anything yet, and names of a whole message each are a quarter of a gigabyte."""
     known, terms = Suspicions(), Terms(15, 300.0, 3600.0)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
