@@ -187,7 +187,7 @@ def escape_user(user: str) -> str:
 
 
 def user_named(name: str) -> str:
-    """The user, as rules see it, whose ``name`` is written as people write it: with blanks, an @ or accents."""
+    """The user, as rules see it, whose ``name`` is as people write it: with blanks, an @ or accents."""
     return canonical_user(escape_user(name))
 
 
