@@ -31,7 +31,7 @@ def contacts_of(desk: Desk, user: str, caller: Leg, request: Request, at: float)
 
 
 def _of_the_caller(contacts: list[Binding], caller: Leg, request: Request) -> list[Binding]:
-    """Those that are the calling phone's: on its connection; of several behind a proxy, that of its Contact."""
+    """Those of the calling phone: on its connection; of several behind a proxy, that of its Contact."""
     near = [each for each in contacts if each.flow is caller.flow]
     contact = request.contact
     if len(near) < 2 or contact is None:
