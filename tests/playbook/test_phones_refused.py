@@ -58,6 +58,21 @@ def test_credentials_of_another_realm_prove_nothing() -> None:
     phone.hears(401)
 
 
+def test_who_only_says_who_it_is_before_it_is_asked_tries_no_password() -> None:
+    """As phones of mobile and cable networks do, with empty nonce and response (3GPP TS 24.229 5.1.1.2)."""
+    made = stage()
+    phone = Phone(made)
+    said = f'Digest username="alice", realm="{REALM}", nonce="", uri="sip:{REALM}", response=""'
+    phone.asks(Authorization=said)
+    phone.hears(401)
+    assert not made.suspects and not made.noted("phone-refused")
+    phone.proves()
+    phone.hears(200)
+    phone.asks(Authorization=said.replace('response=""', f'response="{"0" * 64}"'), Call_ID="guesses")
+    phone.hears(401)
+    assert [each.kind for each in made.suspects] == ["password"]
+
+
 def test_nobody_registers_somebody_else() -> None:
     made = stage()
     phone = Phone(made, "bob")
