@@ -210,3 +210,13 @@ def test_who_answers_a_reinvite_whose_connection_closed_is_acknowledged(rings: b
     stage.carrier.hears(200)
     stage.office.respond(stage.office.hears("BYE"), 200)
     nothing_is_left(stage)
+
+
+def test_a_bye_that_has_used_up_its_hops_ends_the_call() -> None:
+    """It is to go no further (RFC 3261 16.3): a call that it does not end is billed on."""
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "BYE", Max_Forwards="0")
+    stage.office.hears(200)
+    stage.carrier.respond(stage.carrier.hears("BYE"), 200)
+    nothing_is_left(stage)
