@@ -8,9 +8,8 @@ from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg, pair
 from sbc.media.renumbered import numbers
-from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media
+from sbc.media.sdp import Media, Origin
 from sbc.media.terms import Endpoint, Terms, is_secure
 
 
@@ -19,22 +18,18 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str, alias_key: bytes, audience: tuple[Audience, ...] = ()) -> None:
+    def __init__(self, kind: str, alias_key: bytes) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
         for leg in (a, b):
             leg.alias_key = alias_key
-            if audience:
-                lend_ears(kind, leg.side, leg, audience)
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
-    def beside(self, alias_key: bytes, audience: tuple[Audience, ...]) -> Endpoint:
+    def beside(self, alias_key: bytes) -> Endpoint:
         """An endpoint of one more callee, across from the caller's."""
         leg = Leg("b")
         leg.other, leg.alias_key = self.ends["a"].leg, alias_key
-        if audience:
-            lend_ears(self.kind, "b", leg, audience)
         return Endpoint(leg)
 
 
@@ -45,6 +40,17 @@ def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -
         leg.tap = ear if leg.tap is None else Both(leg.tap, ear)
         if each.tone is not None:
             leg.tone = each.tone.beside(side).mix
+
+
+def hear_speech(plans: list[Plan], listeners: tuple[Audience, ...]) -> None:
+    """Let these hear what is speech now: a stream that is new, or was a fax or a picture (RFC 3264 8.3.3).
+
+    Not before it is answered: of offers that are refused there may be any number.
+    """
+    for plan in plans:
+        for side, end in plan.stream.ends.items():
+            if end.leg.agreed and end.leg.tap is None:
+                lend_ears(plan.stream.kind, side, end.leg, listeners)
 
 
 class Plan:
@@ -129,6 +135,27 @@ def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:
         told = former.told or [plan.stream.answered for plan in former.plans]
         return told if sdp == former.sdp else []
     return [plan.media for plan in former.plans] if sdp == former.answered else []
+
+
+def is_held(plans: list[Plan], answer: list[Media]) -> bool:
+    """Whether silence is what was agreed: no speech goes both ways (RFC 3264 8.4), or nothing was offered.
+
+    A picture that is shown one way beside speech, or not at all, is no hold; without speech it is one.
+    """
+    spoken = shown = False
+    speech = pictures = False
+    for plan, media in zip(plans, answer, strict=True):
+        if plan.terms is None or not media.port:
+            continue
+        both = plan.media.direction == "sendrecv" == media.direction
+        both = both and plan.media.host is not None and media.host is not None
+        if media.kind == "audio":
+            speech, spoken = True, spoken or both
+        else:
+            pictures, shown = True, shown or both
+    if speech or pictures:
+        return not (spoken if speech else shown)
+    return not any([plan.terms is not None for plan in plans])
 
 
 def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:

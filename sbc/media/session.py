@@ -35,6 +35,8 @@ from sbc.media.plans import (
     Plan,
     Stream,
     drop_over,
+    hear_speech,
+    is_held,
     lend_ears,
     prefer_secured,
     put_in_force,
@@ -43,8 +45,7 @@ from sbc.media.plans import (
 )
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
-from sbc.media.rewrite import Origin, labels, rejected, section
-from sbc.media.sdp import Media, SessionDescription, parse_sdp
+from sbc.media.sdp import Media, Origin, SessionDescription, labels, parse_sdp, rejected, section
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import (
     PROFILES,
@@ -141,7 +142,6 @@ class MediaSession:
             raise MediaRefused("the answer has another number of m= lines than the offer")
         settled: list[Terms | None] = []
         sections: list[str] = []
-        held, moving = False, False
         address = _session_address(offer.plans, offer.side)
         if not address:
             policy = offer.ours
@@ -155,12 +155,10 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-            for used, each in ((plan.terms is not None, plan.media), (media.port > 0, media)):
-                moving = moving or used
-                held = held or (used and each.direction != "sendrecv")
-            held = held or not media.host
         put_in_force(offer, side, description.media, settled)
-        self.held = held or not moving
+        if self._audience:
+            hear_speech(offer.plans, self._audience)
+        self.held = is_held(offer.plans, description.media)
         self._return_ports(offer.plans)
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections)
@@ -207,7 +205,7 @@ class MediaSession:
         for index, stream in enumerate(self.streams):
             near = stream.ends["a"].leg
             known = index < len(came.ends)
-            end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
+            end = came.ends[index] if known else stream.beside(self._alias_key)
             stream.ends["b"], near.other = end, end.leg
         return former
 
@@ -242,8 +240,15 @@ class MediaSession:
             stream.ends["b"].give_ports()
 
     def close(self) -> MediaStats:
-        """Silence every leg, give the ports back and return the final counters."""
+        """Silence every leg, give the ports back and return the final counters.
+
+        A leg on which anything has passed in the clear was not protected, whatever it was at the end.
+        """
         stats = self.stats()
+        for stream, told in zip(self.streams, stats.streams, strict=True):
+            for end, leg in ((stream.ends["a"], told.a), (stream.ends["b"], told.b)):
+                if end.clear:
+                    leg.suite = ""
         for each in (self._branches or {}).values():
             for end in each.ends:
                 end.close()
@@ -313,16 +318,20 @@ class MediaSession:
             if index < len(self.streams):
                 stream = self.streams[index]
             else:
-                stream = Stream(media.kind, self._alias_key, self._audience)
+                stream = Stream(media.kind, self._alias_key)
             terms, place = None, None
             try:
-                if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
-                    terms, place = self._terms(media, ours, stream.ends[side])
-                elif media.port and is_fax(media):
-                    place = stream.ends[side].place or self._networks.receiving(
+                audible = media.proto in PROFILES
+                if media.port and (audible or is_fax(media)):  # asked for, and of a kind that is relayed
+                    end = stream.ends[side]
+                    own = end.place or self._networks.receiving(
                         ours.network, media.host, ours.signalling_host
                     )
-                    terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
+                    if audible:
+                        offered = terms_from_offer(self._ids, media, ours, end.former, end.told)
+                    else:
+                        offered = fax.offered_terms(media, ours, theirs)
+                    terms, place = self._sendable(offered, media, own), own
             except StreamRefused as error:
                 why = error.reason
             plans.append(Plan(media, stream, terms, place))
@@ -340,12 +349,6 @@ class MediaSession:
                 feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
                 plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
-
-    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
-        """The terms of an offered stream, and where the offering leg receives it."""
-        place = end.place or self._networks.receiving(ours.network, media.host, ours.signalling_host)
-        terms = terms_from_offer(self._ids, media, ours, end.former, end.told)
-        return self._sendable(terms, media, place), place
 
     def _answered_terms(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -399,7 +402,7 @@ class MediaSession:
                     if end.place is not None:
                         continue
                     place = plan.place if each == side and plan.place is not None else far
-                    end.take_ports(place, caller.trunk, caller.ports)
+                    end.local, end.place = place.ports.take(caller.trunk, caller.ports), place
                     taken.append(end)
             whole = True
         finally:
