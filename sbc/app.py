@@ -354,6 +354,7 @@ class Portcullis:
             self.store.let_go(LET_GO)
             self.blocking.tick(at)
             self.certificates.tick(now, at)
+            self.reload.tick(now)
             self.lookups.tick(at)
             self.space.tick(at)
             self.alerting.tick(now, at)

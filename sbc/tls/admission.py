@@ -120,10 +120,11 @@ class Admission:
 
     Compares by identity: the table returns the same object for the same candidates, so that
     it can key the cache of contexts. ``host_names`` are the names expected of a dialled peer
-    whose trunk gives none.
+    whose trunk gives none. ``led_anew`` is which issuers the chains of connections that stand have under
+    it, by those that they had: filled by who looks.
     """
 
-    __slots__ = ("candidates", "direction", "host_names", "identity", "names", "tenant")
+    __slots__ = ("candidates", "direction", "host_names", "identity", "led_anew", "names", "tenant")
 
     def __init__(
         self, candidates: tuple[TrunkTrust, ...], identity: str | None, *, tenant: str | None = None,
@@ -135,6 +136,7 @@ class Admission:
         self.direction = direction
         self.host_names = host_names
         self.names = tuple(each.trunk for each in candidates)
+        self.led_anew: dict[tuple[str, ...], tuple[bytes, ...]] = {}
 
     @property
     def asks(self) -> bool:
@@ -147,9 +149,9 @@ class Admission:
         return all(each.demands for each in self.candidates)
 
     @property
-    def pins(self) -> bool:
-        """True where a certificate without a known issuer may still be accepted by its key."""
-        return any(anchor.kind == "pin" for each in self.candidates for anchor in each.anchors)
+    def pins(self) -> frozenset[str]:
+        """The keys by which a certificate may be accepted whoever issued it."""
+        return frozenset[str]().union(*(anchor.pins for anchor in self.anchors))
 
     @property
     def server_auth_will_do(self) -> bool:

@@ -120,6 +120,21 @@ def test_a_phone_that_registers_from_elsewhere_goes_on_with_its_call(method: str
     made.carrier.hears(method)
 
 
+def test_a_phone_that_acknowledges_from_elsewhere_hears_no_answer_again() -> None:
+    """The ACK of a 2xx is the dialog's (RFC 3261 13.2.2.4), wherever its sender is now."""
+    made, alice, _ = two()
+    made.carrier.respond(calls(made, alice), 200, body=b"v=0 answer")
+    answer = alice.peer.hears_response(200)
+    again = moves(made, alice)
+    again.registers()
+    within(again, answer, "ACK", "7 ACK")
+    made.carrier.hears("ACK")
+    made.wait(40)
+    alice.peer.hears_nothing()
+    again.peer.hears_nothing()
+    assert len(made.engine.calls) == 1
+
+
 def test_a_phone_that_proves_itself_from_elsewhere_goes_on_with_its_call() -> None:
     made, alice, _ = two()
     answer = talks(made, alice)
@@ -149,3 +164,19 @@ def test_a_phone_transfers_no_call_of_another_by_naming_its_dialog(user: str, st
         Proxy_Authorization=str(who.credentials("REFER", URI)),
     )  # fmt: skip
     who.peer.hears(status)
+
+
+def test_a_phone_does_not_call_as_another_that_shares_its_proxy() -> None:
+    """A proxy's connection is that of all phones behind it: who is there proves itself (RFC 3261 22.3)."""
+    made = stage()
+    bob = Phone(made, "bob")
+    by_proxy = "SIP/2.0/TLS edge.invalid;branch=z9hG4bKedge{0}, SIP/2.0/TLS 10.0.0.{0};branch=z9hG4bK{0}"
+    bob.registers(Via=by_proxy.format(1), Path="<sip:edge.invalid;lr>")
+    as_bob = {"From": f"<sip:bob@{REALM}>;tag=x"}
+    bob.peer.request("INVITE", URI, SDP, Call_ID="stranger", Via=by_proxy.format(2), **as_bob)
+    bob.peer.hears(100)
+    bob.hears(407)
+    made.carrier.hears_nothing()
+    bob.proves("INVITE", URI, SDP, Call_ID="bob", Via=by_proxy.format(3), **as_bob)
+    bob.peer.hears(100)
+    made.carrier.hears("INVITE")

@@ -32,7 +32,7 @@ from sbc.tls.evidence import NOWHERE, Ending, Entrances, Evidence, Offer, Ours
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.groups import normal_group
 from sbc.tls.judge import Agreed, Judge
-from sbc.tls.match import match_anonymous
+from sbc.tls.match import Admission, match_anonymous
 from sbc.tls.material.authorities import spelled
 from sbc.tls.material.certificate import MAX_CHAIN
 
@@ -237,6 +237,10 @@ class TlsEnd:
         ours: Ours | None = self._connection.get_context().get_app_data()
         return ours
 
+    def readmit(self, trunk: str, admission: Admission, now: float) -> bool:
+        """Whether the peer is still good for ``trunk`` after a reload, under ``admission``."""
+        return self.judge.readmit(trunk, admission, now, self.presented)
+
     def presented(self) -> tuple[bytes, ...]:
         """The certificates that the peer sent, as DER, leaf first; () for none."""
         chain = self.judge.chain
@@ -379,7 +383,10 @@ def _on_verify(ok: int, store: Any) -> int:
             _lib.X509_STORE_CTX_set_error(store, code)
         return int(not code)
     code = _lib.X509_STORE_CTX_get_error(store)
-    if judge.excuses(code, depth, lambda: _der(_lib.X509_STORE_CTX_get_current_cert(store))):
+    if judge.excuses(
+        code, depth, lambda: _der(_lib.X509_STORE_CTX_get_current_cert(store)),
+        lambda: _der(_lib.X509_STORE_CTX_get0_cert(store)),
+    ):  # fmt: skip
         return 1
     # What a server sent is known when its chain is judged, what a client sent is not yet.
     if outbound and judge.finds_another(_ders(_lib.SSL_get_peer_cert_chain(connection._ssl)), agreed):
