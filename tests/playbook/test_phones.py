@@ -205,6 +205,33 @@ def test_who_withholds_its_name_is_known_to_us() -> None:
     made.carrier.hears("INVITE")
 
 
+@pytest.mark.parametrize("user", ["bob", "+4930100", "%62ob"])
+def test_nobody_calls_in_another_name_at_the_host_of_those_who_withhold_theirs(user: str) -> None:
+    """RFC 3323 4.1.1.3 has `anonymous` there; a carrier shows whom it finds in its place."""
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    uri = "sip:+12125550100@sbc.example"
+    said = f"<sip:{user}@anonymous.invalid>;tag=x"
+    phone.peer.request("INVITE", uri, SDP, From=said)
+    phone.peer.hears(100)
+    phone.hears(407)
+    given = str(phone.credentials("INVITE", uri, SDP))
+    phone.peer.request("INVITE", uri, SDP, From=said, Proxy_Authorization=given)
+    phone.peer.hears(100)
+    phone.peer.hears(403)
+    made.carrier.hears_nothing()
+
+
+@pytest.mark.parametrize("user", ["Anonymous@", "", "alice@"])
+def test_who_withholds_its_name_may_write_it_so(user: str) -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    invite(phone, f"sip:{user}anonymous.invalid", Privacy="id")
+    made.carrier.hears("INVITE")
+
+
 def test_who_withholds_its_name_is_asked_by_what_everybody_has_a_hash_by() -> None:
     """A phone answers by the strongest that it is offered (RFC 8760 2.4), and it has none by SHA-256."""
     made = stage(users=lines("alice", algorithms=("MD5",)) + lines("bob") + lines("carol"))
