@@ -394,6 +394,35 @@ def test_a_contact_that_cannot_be_read_is_told_so_though_there_are_hooks(contact
     assert registered(made) == []
 
 
+# Who a phone says that it is
+
+
+@pytest.mark.parametrize("name", ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"])
+def test_a_phone_vouches_for_nobody_whatever_certificate_it_has(name: str) -> None:
+    """It is a user's, and no network of those that believe one another (RFC 3325 3, 5)."""
+    made = stage()
+    phone = Phone(made)
+    assert phone.flow.trusted
+    phone.registers()
+    asserts = {name.replace("-", "_"): "<sip:+4930999@example.com>"}
+    invite(phone, **asserts)
+    heard = made.carrier.hears_request("INVITE")
+    assert not any("4930999" in value for _, value in heard.headers.fields)
+
+
+def test_a_phone_is_not_told_who_withholds_its_number() -> None:
+    """RFC 3325 7: beyond the networks that believe one another nobody is."""
+    made = stage(rules='rules: [{name: x, when: trunk == "carrier", then: route registered}]')
+    phone = Phone(made)
+    phone.registers()
+    made.carrier.request(
+        "INVITE", f"sip:alice@{REALM}", SDP, From="<sip:anonymous@anonymous.invalid>;tag=c", Privacy="id",
+        P_Asserted_Identity="<sip:+4930999@carrier.example>",
+    )  # fmt: skip
+    heard = phone.peer.hears_request("INVITE")
+    assert not any("4930999" in value for _, value in heard.headers.fields)
+
+
 # Floods
 
 
