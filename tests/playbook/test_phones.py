@@ -61,6 +61,20 @@ def test_each_is_offered_what_its_lines_are_by_and_strangers_learn_nothing() -> 
         Phone(made, user).registers()
 
 
+def test_what_strangers_are_offered_is_as_rare_as_it_is_with_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever is offered what hardly any user has is nobody: half of all guesses are told."""
+    for number in range(20):
+        monkeypatch.setitem(PASSWORDS, f"user{number}", "secret")
+    users = [lines(f"user{number}", "", ("SHA-256", "MD5") if number else ("MD5",)) for number in range(20)]
+    made = stage(users="".join(users))
+    rare = 0
+    for number in range(200):
+        phone = Phone(made, f"guess{number}", name="guess")
+        phone.asks()
+        rare += len(phone.hears(401).headers.get_all("WWW-Authenticate")) == 1
+    assert 0 < rare < 200 // 8
+
+
 def test_a_challenge_leaves_nothing_behind() -> None:
     made = stage()
     phone = Phone(made, trunk="soft")
