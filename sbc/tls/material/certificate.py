@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from sbc.base import PeerError
 from sbc.flow import PeerIdentity
+from sbc.tls.material.extensions import extensions_of
 from sbc.tls.material.spki import spki_of
 
 # The most of them in one chain, and the most bytes of one: ten times what anybody needs.
@@ -36,6 +37,7 @@ _LONGEST_WAY = 10
 UNREADABLE = (
     ValueError,
     TypeError,
+    KeyError,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
@@ -86,15 +88,16 @@ def read_certificate(der: bytes) -> Certificate:
 def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
     """The facts of a certificate already parsed; ValueError where an extension is malformed."""
     certificate.public_key()  # one of a kind that is not known is no use to anybody
-    usages = _extension(certificate, ExtensionOID.EXTENDED_KEY_USAGE)
-    basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
-    uses = _extension(certificate, ExtensionOID.KEY_USAGE)
-    constraints = _extension(certificate, ExtensionOID.NAME_CONSTRAINTS)
+    found = extensions_of(certificate)
+    usages = _extension(found, ExtensionOID.EXTENDED_KEY_USAGE)
+    basic = _extension(found, ExtensionOID.BASIC_CONSTRAINTS)
+    uses = _extension(found, ExtensionOID.KEY_USAGE)
+    constraints = _extension(found, ExtensionOID.NAME_CONSTRAINTS)
     is_ca = isinstance(basic, x509.BasicConstraints) and basic.ca
     identity = PeerIdentity(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
-        sans=_sans(certificate),
+        sans=_sans(_extension(found, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)),
         pin="sha256/" + hashlib.sha256(spki_of(certificate)).hexdigest(),
         thumbprint=thumbprint_of(der),
         not_before=certificate.not_valid_before_utc.timestamp(),
@@ -113,9 +116,9 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
     )
 
 
-def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
+def _extension(found: x509.Extensions, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
     try:
-        return certificate.extensions.get_extension_for_oid(oid).value
+        return found.get_extension_for_oid(oid).value
     except x509.ExtensionNotFound:
         return None
 
@@ -135,8 +138,7 @@ def _excluded(constraints: x509.ExtensionType | None) -> tuple[str, ...]:
     )
 
 
-def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
-    names = _extension(certificate, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+def _sans(names: x509.ExtensionType | None) -> tuple[str, ...]:
     if not isinstance(names, x509.SubjectAlternativeName):
         return ()
     sans = []
