@@ -102,3 +102,22 @@ def test_a_ca_may_have_it_too(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(root.cert_pem)
     loaded, problems = load_anchor("it", TrustAnchor(ca="ca.pem"), tmp_path, time.time())
     assert loaded is not None and problems == []
+
+
+@pytest.mark.parametrize(
+    "eku", [[], [("2.5.29.37", "300a06082b06010505070301")]], ids=["no EKU", "serverAuth"]
+)
+def test_a_key_that_may_not_sign_is_told_so_and_no_leniency_helps(
+    lab: Lab, eku: list[tuple[str, str]]
+) -> None:
+    """RFC 8446 4.4.2.2: digitalSignature has to be there where a key usage is, whatever `client_eku` says."""
+    issued = certified(lab.ca, [NO_CA, ("2.5.29.15", "03020520"), *eku])  # keyEncipherment alone
+    for leniency in ("require", "allow-server-auth"):
+        lab.trunk("a", {"client_eku": leniency})
+        door = Door(lab)
+        assert door.enters(issued) is None
+        failure = door.ours.failure().failure
+        assert failure.kind == "wrong-purpose" and "key usage has no digitalSignature" in failure.detail
+        assert failure.remedy == "let its owner get one whose key usage has digitalSignature"
+    good = certified(lab.ca, [NO_CA, ("2.5.29.15", "03020780"), *eku])
+    assert door.enters(good) == "a"

@@ -52,6 +52,7 @@ class Certificate:
     ``issues`` where it bears what only an issuer's certificate may: CA, the right to sign
     certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10), where it is ``constrained``.
     ``excluded`` are the DNS and URI subtrees that those take from whatever it issues, in lower case.
+    ``signs`` where its key may sign a handshake (RFC 8446 4.4.2.2).
     """
 
     identity: PeerIdentity
@@ -62,6 +63,7 @@ class Certificate:
     issues: bool = False
     excluded: tuple[str, ...] = ()
     constrained: bool = False
+    signs: bool = True
 
     verified: PeerIdentity = field(init=False, repr=False)
 
@@ -113,6 +115,7 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
         issues=is_ca or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign) or constraints is not None,
         excluded=_excluded(constraints),
         constrained=constraints is not None,
+        signs=not isinstance(uses, x509.KeyUsage) or uses.digital_signature,
     )
 
 
