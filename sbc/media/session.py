@@ -245,13 +245,13 @@ class MediaSession:
     def close(self) -> MediaStats:
         """Silence every leg, give the ports back and return the final counters.
 
-        A leg on which anything has passed in the clear was not protected, whatever it was at the end.
+        A leg on which anything has passed in the clear was not protected, whatever it was at the end. One
+        whose stream was secured and has ended was.
         """
         stats = self.stats()
         for stream, told in zip(self.streams, stats.streams, strict=True):
             for end, leg in ((stream.ends["a"], told.a), (stream.ends["b"], told.b)):
-                if end.clear:
-                    leg.suite = ""
+                leg.suite = end.protected_by()
         for each in (self._branches or {}).values():
             for end in each.ends:
                 end.close()

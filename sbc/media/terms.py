@@ -202,6 +202,11 @@ class Endpoint:
         self.leg.release()
         self.give_ports()
 
+    def protected_by(self) -> str:
+        """The suite under which all has passed; '' where anything was in the clear."""
+        terms = self.terms or self.voice
+        return terms.theirs.suite if terms is not None and terms.theirs is not None and not self.clear else ""
+
     def stats(self) -> LegStats:
         """Return this leg's counters as they are now."""
         leg, terms = self.leg, self.terms
