@@ -39,7 +39,8 @@ class ValueChecker(Names):
         if node.value >= 0:
             return type(node).__name__.lower()
         if isinstance(node, syntax.Clock):
-            self.report(node, "no clock shows this time", "from 00:00 to 23:59")
+            hint = "from 00:00 to 23:59; a range until midnight ends with 00:00, such as 18:00..00:00"
+            self.report(node, "no clock shows this time", hint)
         else:
             self.report(node, "no calendar has this date", "year, month, day: 2026-12-24")
         return None
@@ -59,6 +60,9 @@ class ValueChecker(Names):
         for value in values:
             if isinstance(value, syntax.Text):
                 self._value(node.name, fact, value)
+            for each in (value.low, value.high) if isinstance(value, syntax.Span) else (value,):
+                if isinstance(each, syntax.Number) and fact.span and not _within(each.value, *fact.span):
+                    self.report(each, f"{node.name} is never {each.written}", fact.doc)
 
     def _value(self, name: str, fact: Fact, value: syntax.Text) -> None:
         known = self._known.named(name)
@@ -112,6 +116,10 @@ class ValueChecker(Names):
             shown = f'"{value[:40]}"' if value else "an empty cell"
             message = f"{table.path}:{line}:{col} has {shown}, which is no number"
             self.report(node, message, "write digits and a point, such as 0.05")
+
+
+def _within(value: float, low: int, high: int) -> bool:
+    return low <= value <= high
 
 
 def _is_address(text: str) -> bool:

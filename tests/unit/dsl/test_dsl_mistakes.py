@@ -37,7 +37,46 @@ def told(text: str) -> list[str]:
 
 
 WHEN = [
-    ("to.user in 3..5", "1:12", "text is never in this range", ""),
+    ("to.user in 0900..0999", "1:12", "text is never in this range", "a block of numbers is one of texts"),
+    ("to.user == 0900", "1:12", "text is compared with a number; that is never equal", 'write "0900"'),
+    ("0900 == to.user", "1:9", "a number is compared with text; that is never equal", 'write "0900"'),
+    ('to.port == "5060"', "1:12", "a number is compared with text; that is never equal", "write 5060"),
+    (
+        'day == "Mon"',
+        "1:8",
+        "a day of the week is compared with text; that is never equal",
+        "without quotes, such as mon",
+    ),
+    ('date == "2026-01-01"', "1:9", "a date is compared with text; that is never equal", "without quotes"),
+    ("day == Mon", "1:8", "there is no fact 'Mon'", "days are mon, tue, wed, thu, fri, sat, sun: write mon"),
+    (
+        "day == Sunday",
+        "1:8",
+        "there is no fact 'Sunday'",
+        "days are mon, tue, wed, thu, fri, sat, sun: write sun",
+    ),
+    (
+        "time.weekday == 0",
+        "1:17",
+        "time.weekday is never 0",
+        "the day of the week, 1 is Monday and 7 is Sunday",
+    ),
+    ("time.weekday in 0..4", "1:17", "time.weekday is never 0", "the day of the week"),
+    ("time.hour in [8, 24]", "1:18", "time.hour is never 24", "the hour, 0 to 23"),
+    ("24 == time.hour", "1:1", "time.hour is never 24", "the hour, 0 to 23"),
+    (
+        "time.hour in 22..6",
+        "1:14",
+        "this range is empty",
+        "over midnight it is written with times: time in 22:00..06:00",
+    ),
+    ("time.weekday in 6..1", "1:17", "this range is empty", "over the week's end it is written with days"),
+    (
+        "time in 18:00..24:00",
+        "1:16",
+        "no clock shows this time",
+        "from 00:00 to 23:59; a range until midnight ends with 00:00",
+    ),
     ("length(to.user) in 5..3", "1:20", "this range is empty", "the lower end stands first"),
     ('length(to.user) in 3.."5"', "1:23", "from a number to text is no range", ""),
     (
