@@ -145,12 +145,15 @@ FACTS: dict[str, Fact] = {
     "listener": Fact("listener", "text", "the listener the call arrived on"),
     "source": Fact("source", "address", "the address the call came from"),
     "transport": Fact("transport", "text", "how it arrived", ("udp", "tcp", "tls")),
-    "method": Fact("method", "text", "the request's method, such as INVITE"),
+    "method": Fact("method", "text", "the request's method", ("INVITE", "MESSAGE", "NOTIFY")),
     "to.user": Fact("ruri_user", "text", "the number or name called (of the request URI)"),
     "to.host": Fact("ruri_host", "host", "the host of the request URI"),
-    "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI, such as sip"),
+    "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI", ("sip", "sips", "tel", "urn")),
     "to.type": Fact(
-        "ruri_type", "text", "`phone` where the request URI says `user=phone`, and of a tel URI; else empty"
+        "ruri_type",
+        "text",
+        "`phone` where the request URI says `user=phone`, and of a tel URI; else empty",
+        ("phone", ""),
     ),
     "to.port": Fact(
         "ruri_port", "number", "the port in the request URI; 0 when there is none", span=(0, 65535)
@@ -162,7 +165,7 @@ FACTS: dict[str, Fact] = {
     "from.host": Fact("from_host", "host", "the host in the From header"),
     "from.display": Fact("from_display", "text", "the display name in the From header"),
     "from.scheme": Fact("from_scheme", "text", "the scheme of the URI in the From header"),
-    "from.type": Fact("from_type", "text", "the same of the URI in the From header"),
+    "from.type": Fact("from_type", "text", "the same of the URI in the From header", ("phone", "")),
     "from.port": Fact(
         "from_port", "number", "the port in the From header; 0 when there is none", span=(0, 65535)
     ),
@@ -203,7 +206,9 @@ FACTS: dict[str, Fact] = {
     "peer.pin": Fact(
         "peer_pin", "text", "the peer's public-key pin, sha256/ and hexadecimal", prefixes=("sha256/",)
     ),
-    "tls.version": Fact("tls_version", "text", "the TLS version, such as TLSv1.3; empty without TLS"),
+    "tls.version": Fact(
+        "tls_version", "text", "the TLS version, empty without TLS", ("TLSv1.2", "TLSv1.3", "")
+    ),
     "tls.cipher": Fact("tls_cipher", "text", "the TLS cipher suite"),
     "tls.group": Fact("tls_group", "text", "the key-exchange group, such as X25519MLKEM768"),
     "sdp.codecs": Fact("sdp_codecs", "list", "the codecs offered, such as PCMA"),

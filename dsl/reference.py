@@ -172,8 +172,9 @@ Headers that rules cannot set, remove or copy, because the SBC writes them: {own
 def facts_table() -> list[str]:
     """A row for each fact."""
     return [
-        f"| `{name}` | {KINDS[fact.type]} | {fact.doc}{': ' + ', '.join(fact.values) if fact.values else ''} |"
+        f"| `{name}` | {KINDS[fact.type]} | {fact.doc}{': ' + values if values else ''} |"
         for name, fact in FACTS.items()
+        for values in (", ".join(filter(None, fact.values)),)
     ]
 
 
