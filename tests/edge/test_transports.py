@@ -156,6 +156,30 @@ def test_udp_whom_two_trunks_have_dialled_is_heard_when_the_first_of_them_is_gon
     peer.close()
 
 
+def test_udp_a_name_is_looked_up_now_and_then_and_not_for_every_call(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Address] = []
+
+    def look_up(target: Address) -> list[Address]:
+        asked.append(target)
+        return [Address("127.0.0.1", target.port)]
+
+    monkeypatch.setattr(dialer, "resolve", look_up)
+    lab.listener("edge", "udp")
+    trunk = lab.trunk("acme", listener="edge", peers=("carrier.example:5060",))
+    lab.start()
+    snapshot, later = lab.snapshot(), 0.0
+    lab.clock.monotonic = lambda: 1000.0 + later
+    flow = lab.dialer.connect(trunk, snapshot)
+    for _ in range(5):
+        later += dialer.RESOLVE_AGAIN
+        assert lab.dialer.lookup(trunk, snapshot) is None
+        assert lab.dialer.connect(trunk, snapshot) is flow
+        assert lab.dialer.lookup(trunk, snapshot) is flow
+    assert len(asked) == 6
+
+
 def test_udp_withdrawn_source_closes_the_flow(lab: Lab) -> None:
     start(lab, "udp")
     peer = udp_client()
