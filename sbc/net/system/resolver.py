@@ -21,7 +21,6 @@ from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 from sbc.base import Address
-from sbc.dns.search import MOST_ADDRESSES
 from sbc.tls.names import is_ip
 
 # A thread that waits costs some ten KiB; one with nothing to do ends after a minute.
@@ -35,6 +34,7 @@ SILENT_AFTER: Final = 1.0
 _MOST_SILENT: Final = 4096
 # Of how many names the last answer is remembered.
 _MOST_KNOWN: Final = 1024
+MOST_ADDRESSES: Final = 8  # of one name
 _NO_SUCH_NAME: Final = (_socket.EAI_NONAME, _socket.EAI_NODATA)
 
 Answer = list[Address] | OSError
