@@ -75,11 +75,12 @@ class Login:
         """The user of ``realm`` whose password ``request`` tries, whether there is one or not.
 
         "" where that cannot be read; None where all that it proves is for others on its way, who have realms
-        of their own (RFC 3261 22.3).
+        of their own (RFC 3261 22.3), or where it only says who it is: an empty response tries nothing, and
+        some send one before they are asked (3GPP TS 24.229 5.1.1.2).
         """
         given = _given(request)
         for credentials in given:
-            if credentials.realm == realm:
+            if credentials.realm == realm and credentials.response:
                 return credentials.username
         return None if given else ""
 

@@ -18,22 +18,18 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str, alias_key: bytes, audience: tuple[Audience, ...] = ()) -> None:
+    def __init__(self, kind: str, alias_key: bytes) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
         for leg in (a, b):
             leg.alias_key = alias_key
-            if audience:
-                lend_ears(kind, leg.side, leg, audience)
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
-    def beside(self, alias_key: bytes, audience: tuple[Audience, ...]) -> Endpoint:
+    def beside(self, alias_key: bytes) -> Endpoint:
         """An endpoint of one more callee, across from the caller's."""
         leg = Leg("b")
         leg.other, leg.alias_key = self.ends["a"].leg, alias_key
-        if audience:
-            lend_ears(self.kind, "b", leg, audience)
         return Endpoint(leg)
 
 
@@ -47,17 +43,20 @@ def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -
 
 
 def hear_speech(plans: list[Plan], listeners: tuple[Audience, ...]) -> None:
-    """Let these hear what was a fax or a picture until now, and is speech (RFC 3264 8.3.3)."""
+    """Let these hear what is speech now: a stream that is new, or was a fax or a picture (RFC 3264 8.3.3).
+
+    Not before it is answered: of offers that are refused there may be any number.
+    """
     for plan in plans:
         for side, end in plan.stream.ends.items():
-            if end.leg.tap is None:
+            if end.leg.agreed and end.leg.tap is None:
                 lend_ears(plan.stream.kind, side, end.leg, listeners)
 
 
 class Plan:
     """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
 
-    __slots__ = ("before", "lines", "media", "mux", "place", "profile", "stream", "terms")
+    __slots__ = ("_was", "before", "lines", "media", "mux", "place", "profile", "stream", "terms")
 
     def __init__(self, media: Media, stream: Stream, terms: Terms | None, place: Place | None) -> None:
         self.place = place
@@ -67,7 +66,17 @@ class Plan:
         self.mux = terms is not None and terms.mux
         self.profile = media.proto
         self.lines: tuple[CryptoLine, ...] = ()
-        self.before = stream.ends["a"].terms, stream.ends["b"].terms
+        a, b = stream.ends["a"], stream.ends["b"]
+        self.before = a.terms, b.terms
+        self._was = stream.kind, stream.answered, a.numbers, b.numbers
+
+    def undo(self) -> None:
+        """Let the stream be again what it was before the offer, though that may have been answered."""
+        stream = self.stream
+        a, b = stream.ends["a"], stream.ends["b"]
+        stream.kind, stream.answered, a.numbers, b.numbers = self._was
+        a.apply(self.before[0])
+        b.apply(self.before[1])
 
     def drop(self) -> None:
         """Reject the stream: it gets port 0 on both sides (RFC 3264 5.1, 6)."""
@@ -75,24 +84,23 @@ class Plan:
 
 
 class Offer:
-    """The offer that is open or was answered last; ``media`` and ``settled`` are by stream what that said."""
+    """The offer that is open or was answered last."""
 
     __slots__ = (
-        "answer", "answered", "known", "media", "ours", "plans", "sdp", "settled", "side", "theirs", "told",
-        "written",
+        "answer", "answered", "held", "known", "ours", "plans", "sdp", "side", "theirs", "told", "written",
     )  # fmt: skip
 
     def __init__(
-        self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
-    ) -> None:
+        self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int,
+        held: bool,
+    ) -> None:  # fmt: skip
         self.side = side
         self.sdp = sdp
         self.plans = plans
         self.ours = ours
         self.theirs = theirs
         self.known = known
-        self.media: list[Media] = []
-        self.settled: list[Terms | None] = []
+        self.held = held  # whether the call was before it
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
 
