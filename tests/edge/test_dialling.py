@@ -1,4 +1,4 @@
-"""When a trunk's peer is dialled anew: its name is looked up again, its connection has died without a word."""
+"""When a peer is dialled anew: its name is looked up again, its connection has died without a word."""
 
 from __future__ import annotations
 
