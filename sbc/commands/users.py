@@ -28,7 +28,7 @@ def _user(options: argparse.Namespace) -> int:
     if not name or not realm or ":" in name:
         raise LocalError(f"{options.name!r} is not NAME@REALM, such as alice@example.net")
     if name != name.strip() or name.startswith("#"):
-        raise LocalError(f"{name!r} cannot stand in the file: a name has no # before it, nor blanks around it")
+        raise LocalError(f"{name!r} cannot stand in the file: no name has # before it or blanks around it")
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if not password:
         raise LocalError("a password is needed")
