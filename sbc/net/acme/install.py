@@ -27,6 +27,8 @@ from sbc.tls.lifetime.renewal import retire_at
 from sbc.tls.lifetime.staged import load_staged, staged_name
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 
+_REMEDY = "make room on its disk, or let this user write there"
+
 
 class Installer:
     """Puts certificates in force; ``reload`` is the one door and ``lock`` what guards it."""
@@ -120,8 +122,8 @@ def _put(files: Identity, directory: Path, key_pem: bytes, chain_pem: bytes) -> 
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return f"{path.parent} cannot be made: {error.strerror}; let this user write there"
+            return f"{path.parent} cannot be made: {error.strerror}; {_REMEDY}"
         wrong = write_whole(path, data, mode)
         if wrong:
-            return f"{path} cannot be written: {wrong}; let this user write there"
+            return f"{path} cannot be written: {wrong}; {_REMEDY}"
     return ""
