@@ -27,8 +27,6 @@ from sbc.tls.lifetime.renewal import retire_at
 from sbc.tls.lifetime.staged import load_staged, staged_name
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 
-_REMEDY = "make room on its disk, or let this user write there"
-
 
 class Installer:
     """Puts certificates in force; ``reload`` is the one door and ``lock`` what guards it."""
@@ -122,8 +120,8 @@ def _put(files: Identity, directory: Path, key_pem: bytes, chain_pem: bytes) -> 
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return f"{path.parent} cannot be made: {error.strerror}; {_REMEDY}"
+            return f"{path.parent} cannot be made: {error.strerror}; let this user write there"
         wrong = write_whole(path, data, mode)
         if wrong:
-            return f"{path} cannot be written: {wrong}; {_REMEDY}"
+            return f"{path} cannot be written: {wrong}; make room on its disk, or let this user write there"
     return ""
