@@ -58,6 +58,7 @@ class Dialer:
         self._handler = handler
         self._clock = clock
         self._live: dict[ReuseKey, Flow] = {}
+        self._found_at: dict[ReuseKey, float] = {}  # when the name behind a live UDP flow was looked up
         self._dialling: dict[tuple[ReuseKey, Address | None], AsyncResult[Flow]] = {}
         self._flows: dict[int, Flow] = {}
         # The newest connection to an address, in whosever name it was dialled.
@@ -104,7 +105,7 @@ class Dialer:
             live = (self._live if peer in trunk.peers else self._by_address).get(key)
             if live is not None and self._usable(live):
                 # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
-                if live.reliable or self._clock.monotonic() - live.opened_at < RESOLVE_AGAIN:
+                if live.reliable or self._clock.monotonic() - self._found_at[key] < RESOLVE_AGAIN:
                     return live
             if trunk.alias and (shared := self._aliases.find(trunk, key, self._domain_of(trunk, key))):
                 return shared
@@ -159,6 +160,7 @@ class Dialer:
     def apply(self, snapshot: Snapshot) -> None:
         """Drop flows to peers that are no longer trusted; flows of an older generation retire when idle."""
         self._live = {key: flow for key, flow in self._live.items() if flow.reliable and flow.alive}
+        self._found_at.clear()
         for flow in list(self._flows.values()):
             key = flow.reuse
             assert key is not None
@@ -305,9 +307,11 @@ class Dialer:
         if not isinstance(endpoint, UdpListener):
             raise DialFailed(f"listener {trunk.listener} is not bound")
         try:
-            flow = self._live[key] = endpoint.flow_to(address, trunk.trunk)
+            flow = endpoint.flow_to(address, trunk.trunk)
         except OSError as error:
             raise DialFailed(f"{key.target}: {error.strerror or error}") from None
+        if key.target in trunk.peers:  # not of a domain's servers, which come and go
+            self._live[key], self._found_at[key] = flow, self._clock.monotonic()
         return flow
 
     def _begin(
