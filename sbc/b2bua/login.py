@@ -95,10 +95,14 @@ class Login:
         if len(choices) < 2:
             return known
         if not claimed:
-            return tuple([each for each in known if all([each in some for some in choices])]) or known
+            return tuple([each for each in known if all([each in some for _, some in choices])]) or known
         said = f"algorithms of {claimed}".encode("utf-8", "surrogateescape")
-        # All of it for everybody, or the time would tell.
-        drawn = choices[hmac.new(self._secret, said, sha256).digest()[0] % len(choices)]
+        # All of it for everybody, or the time would tell; and as often as users have it, or that would.
+        point = int.from_bytes(hmac.new(self._secret, said, sha256).digest()[:4]) / (1 << 32)
+        drawn: tuple[str, ...] = ()
+        for share, some in choices:
+            if point >= share:
+                drawn = some
         own = tuple(users.secrets(realm, users.name_of(realm, claimed) or claimed))
         return own or drawn
 

@@ -87,7 +87,7 @@ class Mirror:
 
     __slots__ = (
         "answered", "call", "cancelled", "client_request", "countered", "fork", "given", "heard", "made",
-        "offered", "request", "server", "side", "why",
+        "offered", "request", "server", "side", "why", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,7 @@ class Mirror:
         self.offered = self.made = False
         # What a provisional response to an INVITE without an offer has held.
         self.countered: Literal["", "a preview", "an offer"] = ""
+        self.withheld = b""  # the answer to an offer of ours that came before the 2xx (RFC 3262 5)
         self.heard = self.cancelled = False
         self.why: Fields = ()
         self.client_request: Request | None = None
@@ -269,7 +270,11 @@ class Mirror:
 
         if self.countered == "an offer" and call.offered_early is None:
             sdp = b""  # PRACK has answered it: what is said after that is none (RFC 3261 13.2.1, RFC 6337 2)
-        if not sdp or self.request.method == "INFO" or (self.made and response.status < 200):
+        if self.made:
+            sdp = sdp or self.withheld
+            if response.status < 200:
+                self.withheld, sdp = sdp, b""
+        if not sdp or self.request.method == "INFO":
             call.after_media(then, at, out)
         elif self.made:
             self._offer_back(sdp, then, out)
