@@ -126,6 +126,10 @@ def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
     return Users(hashes, algorithms, terms, canonical, choices), found
 
 
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_CONTACTS
+
+
 def _in_order(algorithms: set[str]) -> tuple[str, ...]:
     return tuple(each for each in ("SHA-256", "MD5") if each in algorithms)
 
@@ -139,7 +143,7 @@ def _read_terms(
         key, _, value = word.partition("=")
         if word == "tls_only":
             known = replace(known, tls_only=True)
-        elif key == "contacts" and value.isdigit() and 1 <= int(value) <= _MOST_CONTACTS:
+        elif key == "contacts" and _is_count(value):
             if known.contacts not in (None, int(value)):
                 yield "another line says another number of contacts of this user", "keep one of them"
             known = replace(known, contacts=int(value))
