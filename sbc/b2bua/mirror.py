@@ -130,15 +130,27 @@ class Mirror:
             call.after_media(self._forward, at, out)
             return
         if request.method == "PRACK" and call.offered_early is self.fork:
-            call.offered_early = None
-            if call.state in EARLY:
-                self.fork.accepted = sdp
-            call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
+            self._answer_early(sdp, out)
             return
         self.offered = True
         self.fork.renewed = call.state in EARLY
         ours, theirs = call.policies[side], call.policies[other(side)]
         call.ask_media(OfferMedia(call.id, side, sdp, ours, theirs), self._forward, out)
+
+    def _answer_early(self, answer: bytes, out: list[Command]) -> None:
+        """PRACK answers an offer of the far side; where that answer may not be used the offer stays open."""
+        call = self.call
+
+        def answered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if error is None:
+                call.offered_early = None
+                if call.state in EARLY:
+                    self.fork.accepted = answer
+            else:
+                call.offerer = other(self.side)
+            self._forward(sdp, error, at, out)
+
+        call.ask_media(AnswerMedia(call.id, self.side, answer), answered, out)
 
     def _forward(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)

@@ -75,3 +75,33 @@ def test_a_connection_whose_other_end_vanished_is_given_up_and_dialled_anew(
         assert again is not dialled and again.alive
         peer.close()
         caller.close()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_on_what_was_dialled_to_a_peer_that_has_left_its_trunk_nothing_begins(
+    lab: Lab, transport: str
+) -> None:
+    """Else it could call in the trunk's name for as long as it likes: our keepalives hold the way open."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.2", 0)) as two:
+        stays, leaves = (f"{host}:{port}" for host, port in (one.getsockname(), two.getsockname()))
+        lab.listener("edge", transport)
+        trunk = lab.trunk("acme", listener="edge", sources=(), peers=(stays, leaves))
+        lab.start()
+        kept, left = (lab.dialer.connect(trunk, lab.snapshot(), (peer,)) for peer in trunk.peers)
+        lab.recorder.busy_flows.add(left.id)  # it has a call
+        lab.trunk("acme", listener="edge", sources=(), peers=(stays,))
+        lab.reload()
+        assert (kept.former, left.former) == (False, True)
+        assert kept.alive and left.alive, "its calls go on to their end"
+        for sources, peers in ((("127.0.0.2",), (stays,)), ((), (stays, leaves))):
+            lab.trunk("acme", listener="edge", sources=sources, peers=peers)
+            lab.reload()
+            assert not left.former, "it is back"
+            lab.trunk("acme", listener="edge", sources=(), peers=(stays,))
+            lab.reload()
+            assert left.former
+        lab.recorder.busy_flows.clear()
+        if transport == "tcp":
+            until(lambda: lab.recorder.closed)
+            assert lab.recorder.closed[0] == (left, "its peer is none of trunk acme's any more")
+        assert kept.alive
