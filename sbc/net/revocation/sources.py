@@ -14,6 +14,7 @@ Store; everything is verified again when it is read.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ from sbc.tls.revocation.source import RevocationSource, next_attempt, next_fetch
 _AT_ONCE = 8
 # Of those for the certificates of one trunk's peers: who names addresses that never answer holds up himself.
 _FOR_ONE = 4
+# Entries of all lists that certificates of one trunk's peers name, a hundred bytes of memory each.
+_ENTRIES = 1_500_000
 _READERS = 2
 _MOST = 4096
 _FORGET = 7 * 86400.0
@@ -153,9 +156,26 @@ class Sources:
                 self._begin(source, state)
 
     def _forget_one(self) -> None:
-        idle = [(state.used, source) for source, state in self.states.items() if not state.kept]
-        if idle:
-            self._forget(min(idle, key=lambda each: each[0])[1])
+        """Of the trunk whose peers have named most of them, the one that nobody has needed longest."""
+        named = Counter(state.by for state in self.states.values() if not state.kept)
+        if named:
+            (most, _), *_ = named.most_common(1)
+            self._forget(self._named_by(most)[0])
+
+    def _named_by(self, trunk: str) -> list[RevocationSource]:
+        """What certificates of a trunk's peers name, what nobody has needed longest first."""
+        named = [each for each, state in self.states.items() if state.by == trunk and not state.kept]
+        return sorted(named, key=lambda each: self.states[each].used)
+
+    def _bound(self, fresh: RevocationSource, trunk: str) -> None:
+        """Forget lists for the sake of a ``fresh`` one where those of the trunk are too long together."""
+        named = [each for each in self._named_by(trunk) if each.method == "crl"]
+        entries = {each: self._cache.entries(each.url, each.issuers) for each in named}
+        total = sum(entries.values())
+        for each in named:
+            if total > _ENTRIES and each != fresh:
+                total -= entries[each]
+                self._forget(each)
 
     def _forget(self, source: RevocationSource) -> None:
         del self.states[source]
@@ -195,6 +215,8 @@ class Sources:
             done.set()
             if source not in self.states:
                 self._drop(source)  # forgotten meanwhile
+            elif source.method == "crl" and not state.kept:
+                self._bound(source, state.by)
 
     def _share(self, state: SourceState) -> AbstractContextManager[object]:
         if state.kept or not state.by:
