@@ -164,7 +164,7 @@ class Call:
         self.forks: dict[str, Fork] = {}
         self.fork: Fork | None = None
         self.timers: dict[str, float] = {}
-        self.reminded_at = NEVER
+        self.created, self.reminded_at = at, NEVER
         self.media_waits: deque[tuple[OfferMedia | AnswerMedia | None, AfterMedia]] = deque()
         # The description that each side gave last and the one that it has of us, and the offer as it came and
         # as it went on: what a re-INVITE that only refreshes the session repeats (RFC 4028 7.4).
@@ -175,7 +175,6 @@ class Call:
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
-        self.created = at
         self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
