@@ -17,6 +17,8 @@ from sbc.sip.uri import NameAddr, parse_name_addr
 # How many values of Service-Route and P-Associated-URI are kept, and how long one may be.
 MOST_KEPT: Final = 10
 LONGEST_KEPT: Final = 512
+# Seconds that a registrar is believed to keep a binding, if it was asked for less.
+_BELIEVED: Final = 3600
 
 
 def address_of_record(trunk: Trunk, terms: Registration) -> str:
@@ -28,27 +30,30 @@ def _domain(trunk: Trunk, terms: Registration) -> str:
     return format_host(terms.domain or trunk.peers[0].host)
 
 
-def contact(leg: Leg, terms: Registration) -> str:
+def contact(leg: Leg, terms: Registration, outbound: bool) -> str:
     """Where calls to us go; one for all numbers of the account has no user (RFC 6140 5.2).
 
     Over a connection it says by an instance and a number that it replaces our binding of an earlier
     connection, and that calls are wanted on this one (RFC 5626 4.2). The instance is the same after a
-    restart, since it is made of what does not change.
+    restart, since it is made of what does not change. Not so where ``outbound`` says that the carrier's first
+    hop does not know of that.
     """
     leg.contact = leg.address_of("" if terms.bulk else escape_user(terms.user))
     bare = leg.contact
     found = f"{bare[:-1]};bnc>" if terms.bulk else bare
-    if not leg.flow.reliable:
+    if not (outbound and leg.flow.reliable):
         return found
     instance = uuid5(NAMESPACE_URL, f"{address_of_record(leg.trunk, terms)} {bare}")
     return f'{found};reg-id=1;+sip.instance="<urn:uuid:{instance}>"'
 
 
-def register(leg: Leg, terms: Registration, trunk: Trunk, fields: list[tuple[str, str]]) -> Request:
+def register(
+    leg: Leg, terms: Registration, trunk: Trunk, fields: list[tuple[str, str]], outbound: bool
+) -> Request:
     """The REGISTER with ``fields``, and what is supported and required (RFC 3327, 5626, 6140)."""
     transport = leg.flow.transport
     suffix = "" if transport == "udp" else f";transport={transport}"
-    fields.append(("Supported", "path, outbound" if leg.flow.reliable else "path"))
+    fields.append(("Supported", "path, outbound" if outbound and leg.flow.reliable else "path"))
     fields.append(("Allow", ALLOW))
     if terms.bulk:
         fields += [("Require", "gin"), ("Proxy-Require", "gin")]
@@ -60,7 +65,8 @@ def granted_by(response: Response, request: Request) -> int:
 
     That is in its Contact, which is found by its address; a carrier that writes another there has one alone.
     The others are of other devices of the account, however these have written theirs. A registrar may grant
-    less than was asked for (10.3 step 7): where it says more, we come again as we had meant to.
+    less than was asked for (10.3 step 7), and some grant more, as a least time of their own: that is believed
+    up to an hour, for what is longer still may be milliseconds or another's.
     """
     own = request.contact
     values = response.headers.values("Contact")
@@ -72,7 +78,7 @@ def granted_by(response: Response, request: Request) -> int:
     said = seconds(found[0].param("expires")) if found else None
     if said is None:
         said = seconds(response.headers.get("Expires"))
-    return asked if said is None else min(said, asked)
+    return asked if said is None else min(said, max(asked, _BELIEVED))
 
 
 def _read(value: str) -> NameAddr | None:

@@ -85,9 +85,9 @@ class Registration:
 
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
-        "_leg", "_minimum", "_peers", "_rests", "_servers", "_tag", "_turn", "associated", "contact", "due",
-        "flow", "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk",
-        "until",
+        "_leg", "_minimum", "_outbound", "_peers", "_rests", "_servers", "_shown", "_tag", "_turn",
+        "associated", "contact", "due", "flow", "generation", "peer", "reason", "routes", "secret", "since",
+        "state", "terms", "trunk", "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -115,6 +115,8 @@ class Registration:
         self._failures = 0
         self._closings = 0  # how often in a row its connection closed soon after it was registered
         self._minimum = 0
+        self._outbound = True  # calls are wanted on the connection that registers (RFC 5626)
+        self._shown: Address | None = None  # where its listener was to be found when it last asked
         self._servers: tuple[Address, ...] = ()  # of a trunk with domains, when it was looked at last
 
     @property
@@ -130,7 +132,7 @@ class Registration:
         self.secret = self._desk.store.current.accounts.get(trunk.trunk)
         self._challenges.clear()
         self._give_up()
-        self._minimum = 0
+        self._minimum, self._outbound = 0, True
         self.hurry()
 
     def hurry(self) -> None:
@@ -139,10 +141,11 @@ class Registration:
         self._rests.clear()
 
     def same_binding(self, trunk: Trunk, terms: Terms) -> bool:
-        """Whether what is registered is the same by a trunk as it is now."""
+        """Whether what is registered is the same by a trunk, and by its listener, as they are now."""
         former, then = self.terms, self.trunk
         return (
-            (former.user, former.domain, former.bulk) == (terms.user, terms.domain, terms.bulk)
+            self._shown in (None, _shown(self._desk, trunk))
+            and (former.user, former.domain, former.bulk) == (terms.user, terms.domain, terms.bulk)
             and (then.listener, then.scheme, then.domain) == (trunk.listener, trunk.scheme, trunk.domain)
             and (terms.domain is not None or then.peers[:1] == trunk.peers[:1])
         )
@@ -255,8 +258,9 @@ class Registration:
     def _start(self, flow: Flow, peer: Address, at: float, out: list[Command]) -> None:
         trunk, terms = self.trunk, self.terms
         listener = self._desk.store.current.settings.listeners[trunk.listener]
+        self._shown = _shown(self._desk, trunk)
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
-        self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
+        self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms, self._outbound)
         self.generation = self._desk.store.current.trust_generations[trunk.trunk]
         expires = max(int(terms.expires), self._minimum)
         fields = {
@@ -280,7 +284,7 @@ class Registration:
             ("Contact", self.contact),
             ("Expires", str(expires)),
         ]
-        request = register(leg, self.terms, self.trunk, fields)
+        request = register(leg, self.terms, self.trunk, fields, self._outbound)
         desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
         self._turn = Turn(self, leg.flow, request, leaving=not expires)
         desk.transactions.start(leg.flow, request, at, out, self._turn)
@@ -301,6 +305,8 @@ class Registration:
             self._on_registered(turn, response, at, out)
         elif status == 423 and not turn.lengthened:
             self._on_too_brief(turn, response, at, out)
+        elif status == 439 and self._outbound and turn.flow.reliable:
+            self._on_first_hop(turn, at, out)
         elif status in (408, 430) or status >= 500:
             self._on_peer_failure(f"{status} {response.reason}", at, out)
         else:
@@ -350,6 +356,14 @@ class Registration:
         request.headers.set("Expires", str(least))
         self._desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
         self._repeat(turn, request, at, out)
+
+    def _on_first_hop(self, turn: Turn, at: float, out: list[Command]) -> None:
+        """A proxy in between does not know that calls are to come on our connection (RFC 5626 4.2.1)."""
+        self._outbound = False
+        if turn.flow.alive:
+            self._start(turn.flow, self._peers[0], at, out)
+        else:
+            self.on_silence(turn, turn.flow.ended or "the connection closed", at, out)
 
     def _on_registered(self, turn: Turn, response: Response, at: float, out: list[Command]) -> None:
         granted = granted_by(response, turn.request)
@@ -408,3 +422,8 @@ class Registration:
         """How long until the next try: doubled with each failure, and half of it by chance (RFC 5626 4.5)."""
         longest = min(LONGEST_WAIT, BASE_WAIT * (1 << min(self._failures, 10)))
         return longest * (0.5 + self._desk.ids.key(1)[0] / 510)
+
+
+def _shown(desk: Desk, trunk: Trunk) -> Address:
+    listener = desk.store.current.settings.listeners[trunk.listener]
+    return listener.advertise or listener.bind

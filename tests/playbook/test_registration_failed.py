@@ -147,3 +147,21 @@ def test_who_closes_again_and_again_is_given_time() -> None:
     made.carrier.hears_nothing()
     look(made, 60)
     registers(made.carrier)
+
+
+def test_a_first_hop_that_does_not_know_outbound_is_registered_by_without_it() -> None:
+    """RFC 5626 4.2.1: a proxy before the registrar does not know what that knows."""
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    assert "reg-id" in (request.headers.get("Contact") or "")
+    refuse(made, request, 439)
+    plain = registers(made.carrier)
+    assert "reg-id" not in (plain.headers.get("Contact") or "")
+    assert plain.headers.values("Supported") == ["path"] and plain.cseq.number == request.cseq.number + 1
+    refuse(made, plain, 439)
+    made.carrier.hears_nothing()
+    assert of(made).state == "failed"
+    look(made, of(made).due - made.now)
+    accept(made, registers(made.carrier))
+    assert of(made).state == "registered"

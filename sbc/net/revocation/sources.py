@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -37,6 +38,8 @@ from sbc.tls.revocation.ocsp import MAX_ANSWER, question
 from sbc.tls.revocation.source import RevocationSource, next_attempt, next_fetch
 
 _AT_ONCE = 8
+# Of those for the certificates of one trunk's peers: who names addresses that never answer holds up himself.
+_FOR_ONE = 4
 _READERS = 2
 _MOST = 4096
 _FORGET = 7 * 86400.0
@@ -49,7 +52,8 @@ class SourceState:
     """What came of asking one address; times are POSIX seconds, 0 for never.
 
     ``until`` is when what it gave runs out, ``due`` when it is asked again, ``used`` when a handshake
-    last needed it, ``kept`` that the configuration or a certificate of our own names it.
+    last needed it, ``kept`` that the configuration or a certificate of our own names it, ``by``
+    whose peer named it last, "" for nobody's.
     """
 
     due: float
@@ -59,6 +63,7 @@ class SourceState:
     fetched: float = 0.0
     failures: int = 0
     problem: str = ""
+    by: str = ""
     done: Event | None = field(default=None, repr=False)
 
 
@@ -92,6 +97,7 @@ class Sources:
         self._failed = failed
         self._files = files
         self._at_once = BoundedSemaphore(_AT_ONCE)
+        self._shares: dict[str, BoundedSemaphore] = {}
         self._loop: gevent.Greenlet | None = None
         self._running: set[gevent.Greenlet] = set()
 
@@ -113,15 +119,15 @@ class Sources:
         for source in kept:
             self.states.setdefault(source, SourceState(now, now)).kept = True
 
-    def want(self, source: RevocationSource) -> Event | None:
-        """A handshake needs it: what to wait for where it is being asked, None where it is not due."""
+    def want(self, source: RevocationSource, trunk: str = "") -> Event | None:
+        """A handshake of ``trunk`` needs it: what to wait for where it is being asked, None where not due."""
         now = self._clock.now()
         state = self.states.get(source)
         if state is None:
             if len(self.states) >= _MOST:
                 self._forget_one()
             state = self.states[source] = SourceState(now, now)
-        state.used = now
+        state.used, state.by = now, trunk
         if state.done is None and state.due <= now:
             self._begin(source, state)
         return state.done
@@ -178,7 +184,7 @@ class Sources:
 
     def _ask(self, source: RevocationSource, state: SourceState, done: Event) -> None:
         try:
-            with self._at_once:
+            with self._share(state), self._at_once:
                 until = self._fetch(source)
         except (FetchFailed, Unusable) as error:
             self._note_failure(source, state, str(error))
@@ -189,6 +195,13 @@ class Sources:
             done.set()
             if source not in self.states:
                 self._drop(source)  # forgotten meanwhile
+
+    def _share(self, state: SourceState) -> AbstractContextManager[object]:
+        if state.kept or not state.by:
+            return nullcontext()
+        share: AbstractContextManager[object]
+        share = self._shares.setdefault(state.by, BoundedSemaphore(_FOR_ONE))
+        return share
 
     def _note_failure(self, source: RevocationSource, state: SourceState, problem: str) -> None:
         state.failures += 1
