@@ -22,7 +22,8 @@ _SCHEME = re.compile(r"(?:sips?|tel):", re.IGNORECASE).match
 _NOT_OF_USERS = re.compile(r'[<>"@]').search
 _HOST = re.compile(r"[A-Za-z0-9._-]+").fullmatch
 # RE2 lets a place be repeated, as in /^+49/: that is any 49 at the beginning, and never +49.
-_REPEATED = re.compile(r"(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[^$]|[\^$](?![*+]))*+[\^$]([*+])").match
+_ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
+_REPEATED = re.compile(r"[\^$]([*+])").search
 _NO_ARGUMENT = re.compile(r"no argument for repetition operator: ([*+?])").match
 
 
@@ -31,7 +32,7 @@ class ValueChecker(Names):
 
     def pattern(self, node: syntax.Regex) -> Pattern | None:
         """Compile a pattern; None when it was reported."""
-        if (repeated := _REPEATED(node.source)) is not None:
+        if (repeated := _REPEATED(_ESCAPES_AND_CLASSES.sub("x", node.source))) is not None:
             self.report(node, f"in this pattern {repeated[1]} repeats nothing", _literally(repeated[1]))
             return None
         try:

@@ -47,12 +47,11 @@ def _parser() -> Lark:
     )
 
 
-_ACTIONS = (
-    "route", "reject", "redirect", "challenge", "set", "remove", "copy", "require", "offer", "accept", "no",
-    "forbid", "warn", "allow", "deny", "prefer", "refuse", "pass", "follow", "ring", "at", "answer", "limit",
-    "remember", "tag", "record", "call", "ask", "continue",
-)  # fmt: skip
-_ACTION_LINE = re.compile(rf"^[ \t]*(?:{'|'.join(_ACTIONS)})\b", re.MULTILINE)
+_ACTION_WORDS = (
+    "route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow|deny|prefer|refuse"
+    "|pass|follow|ring|at|answer|limit|remember|tag|record|call|ask|continue"
+)
+_ACTION_LINE = re.compile(rf"^[ \t]*(?:{_ACTION_WORDS})\b", re.MULTILINE)
 _blanks = re.compile(r"[^\n]").sub
 
 
@@ -184,7 +183,9 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
         return _SLIPS[found]
     if found == "=":
         return "compare with ==" if start == "condition" else "a value is set with one ="
-    if found.lower() != found and found.lower() in (_LOWER if start == "condition" else _ACTIONS):
+    if found.lower() != found and found.lower() in (
+        _LOWER if start == "condition" else _ACTION_WORDS.split("|")
+    ):
         return f"words of the language are in lower case: {found.lower()}"
     if start == "actions" and (slip := _hop_slip(text[:offset], found)):
         return slip

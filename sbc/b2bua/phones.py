@@ -119,8 +119,9 @@ class Phones:
             tried = desk.login.tried(request, realm)
             says = says or tried or ""
             if tried is not None:
-                self._tell_refused(server, status, "no password of ours proves it", out)
-                if self._is_there(flow, request, snapshot, at):
+                why = desk.login.astray(request, users, realm, at)
+                self._tell_refused(server, status, why or "no password of ours proves it", out)
+                if not why and self._is_there(flow, request, snapshot, at):
                     out.append(Suspect(flow, "password", tried))
         response = desk.respond_to(server, status, _REASONS[status])
         desk.login.ask(response, realm, users, says, stale, at, flow.remote.host)

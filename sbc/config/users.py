@@ -141,6 +141,10 @@ def _shares(sets: Counter[tuple[str, ...]]) -> Choices:
     return tuple(found)
 
 
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_CONTACTS
+
+
 def _in_order(algorithms: set[str]) -> tuple[str, ...]:
     return tuple(each for each in ("SHA-256", "MD5") if each in algorithms)
 
@@ -154,7 +158,7 @@ def _read_terms(
         key, _, value = word.partition("=")
         if word == "tls_only":
             known = replace(known, tls_only=True)
-        elif key == "contacts" and value.isdigit() and 1 <= int(value) <= _MOST_CONTACTS:
+        elif key == "contacts" and _is_count(value):
             if known.contacts not in (None, int(value)):
                 yield "another line says another number of contacts of this user", "keep one of them"
             known = replace(known, contacts=int(value))

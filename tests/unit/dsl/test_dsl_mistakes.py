@@ -37,46 +37,7 @@ def told(text: str) -> list[str]:
 
 
 WHEN = [
-    ("to.user in 0900..0999", "1:12", "text is never in this range", "a block of numbers is one of texts"),
-    ("to.user == 0900", "1:12", "text is compared with a number; that is never equal", 'write "0900"'),
-    ("0900 == to.user", "1:9", "a number is compared with text; that is never equal", 'write "0900"'),
-    ('to.port == "5060"', "1:12", "a number is compared with text; that is never equal", "write 5060"),
-    (
-        'day == "Mon"',
-        "1:8",
-        "a day of the week is compared with text; that is never equal",
-        "without quotes, such as mon",
-    ),
-    ('date == "2026-01-01"', "1:9", "a date is compared with text; that is never equal", "without quotes"),
-    ("day == Mon", "1:8", "there is no fact 'Mon'", "days are mon, tue, wed, thu, fri, sat, sun: write mon"),
-    (
-        "day == Sunday",
-        "1:8",
-        "there is no fact 'Sunday'",
-        "days are mon, tue, wed, thu, fri, sat, sun: write sun",
-    ),
-    (
-        "time.weekday == 0",
-        "1:17",
-        "time.weekday is never 0",
-        "the day of the week, 1 is Monday and 7 is Sunday",
-    ),
-    ("time.weekday in 0..4", "1:17", "time.weekday is never 0", "the day of the week"),
-    ("time.hour in [8, 24]", "1:18", "time.hour is never 24", "the hour, 0 to 23"),
-    ("24 == time.hour", "1:1", "time.hour is never 24", "the hour, 0 to 23"),
-    (
-        "time.hour in 22..6",
-        "1:14",
-        "this range is empty",
-        "over midnight it is written with times: time in 22:00..06:00",
-    ),
-    ("time.weekday in 6..1", "1:17", "this range is empty", "over the week's end it is written with days"),
-    (
-        "time in 18:00..24:00",
-        "1:16",
-        "no clock shows this time",
-        "from 00:00 to 23:59; a range until midnight ends with 00:00",
-    ),
+    ("to.user in 3..5", "1:12", "text is never in this range", ""),
     ("length(to.user) in 5..3", "1:20", "this range is empty", "the lower end stands first"),
     ('length(to.user) in 3.."5"', "1:23", "from a number to text is no range", ""),
     (
@@ -157,26 +118,6 @@ WHEN = [
     ('auth.usr == "x"', "1:1", "there is no fact 'auth.usr'", 'did you mean "auth.user"?'),
 ]
 THEN = [
-    ('Route "a"', "1:1", "unexpected 'Route'", "words of the language are in lower case: route"),
-    (
-        'route "carrier-a", "carrier-b"',
-        "1:18",
-        "unexpected ','",
-        'the next target stands behind then: route "a" then "b"',
-    ),
-    ('route "carrier-a" on 503', "1:19", "unexpected 'on'", "on stands behind the target that comes next"),
-    (
-        'limit 5 calls per minute\nroute "carrier-a"',
-        "1:19",
-        "per says whose calls are counted, not how long",
-        "write limit 5 calls a minute per from.user",
-    ),
-    (
-        'limit 5 calls per day\nroute "carrier-a"',
-        "1:19",
-        "per says whose calls are counted, not how long",
-        "write limit 5 calls a day per from.user",
-    ),
     ("route carrier-a", "1:7", "unexpected 'carrier'", 'put it in quotes: "carrier-a"'),
     ("route group.bath", "1:7", "there is no group 'bath'", 'did you mean "both"?'),
     (
@@ -409,7 +350,10 @@ FILES = [
         "tests:\n  - given: {calls: many}\n    expect: {reject: 404}\n",
         ["2:20 a number of calls is needed here | such as 7, or {carrier: 7}"],
     ),
-    ("tests:\n  - given: {to.port: x}\n    expect: {reject: 404}\n", ["2:22 to.port is a number | "]),
+    (
+        "tests:\n  - given: {to.port: x}\n    expect: {reject: 404}\n",
+        ["2:22 to.port is a number | digits, nine at most"],
+    ),
     ("rules:\n  - name: r\n    when: to.user in table.spoiled\n    then: reject 403\n", []),
 ]
 
@@ -518,51 +462,3 @@ def test_a_file_that_is_nested_without_end_is_refused_and_crashes_nobody() -> No
     ):
         (found,) = told(text)
         assert found == f"{place} nested more than 50 deep | is a bracket left open?"
-
-
-def test_a_list_that_names_what_cannot_be_is_told_where_it_is_asked() -> None:
-    lists = 'lists:\n  of: [carier, office]\n  numbers: ["1@x", "+49 30"]\n'
-    assert told(lists + rules(("trunk in list.of", "continue"))) == [
-        '~6:20 in list.of: there is no trunk "carier" | did you mean "carrier-b"?'
-    ]
-    assert told(lists + rules(("to.user in list.numbers", "continue"))) == [
-        '~6:22 in list.numbers: no user has "@" in it | a user stands before the @: write "1"'
-    ]
-
-
-@pytest.mark.parametrize(
-    ("then", "message"),
-    [
-        ("require srtp\nno srtp", "whether there is srtp | only the last one counts: leave one out"),
-        (
-            'allow codecs "PCMA"\nallow codecs "PCMU"',
-            "which codecs to allow | only the last one counts: name all codecs in one action, with commas",
-        ),
-        (
-            "ring for 5 seconds\nring for 6 seconds",
-            "how long it rings | only the last one counts: leave one out",
-        ),
-    ],
-)
-def test_what_is_said_twice_is_told(then: str, message: str) -> None:
-    lines = then.replace("\n", "\n      ")
-    found = told(f'{HEAD}    when: sips\n    then: |\n      {lines}\n      route "office"\n')
-    assert [each.partition(" ")[2] for each in found] == [f"this then says twice {message}"]
-    assert found[0].startswith("~8:7 ")
-
-
-@pytest.mark.parametrize(
-    "then",
-    [
-        'allow codecs "PCMA"\nprefer codecs "PCMA"\nroute "office"',
-        'require srtp\nforbid downgrade\nrefuse redirects\nroute "office"',
-    ],
-)
-def test_what_is_said_of_different_things_is_not_said_twice(then: str) -> None:
-    lines = then.replace("\n", "\n      ")
-    assert told(f"{HEAD}    when: sips\n    then: |\n      {lines}\n") == []
-
-
-@pytest.mark.parametrize("pattern", [r"^\+49$", r"[$+*^?]+x\^+", r"[]^+]$", "^(?:a|b)$", r"a\$?"])
-def test_a_pattern_whose_repeats_repeat_something_is_good(pattern: str) -> None:
-    assert told(f"{HEAD}    when: to.user matches /{pattern}/\n    then: continue\n") == []
