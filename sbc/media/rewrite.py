@@ -66,8 +66,12 @@ def network(address: str) -> str:
 
 
 def rejected(media: Media) -> str:
-    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1)."""
-    return f"m={media.kind} 0 {media.proto} {media.formats[0]}\r\n"
+    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1).
+
+    Some fill such a line with what is no payload type (255), over which others fall.
+    """
+    used = media.lines.rtp or not media.proto.startswith("RTP/")
+    return f"m={media.kind} 0 {media.proto} {media.formats[0] if used else 0}\r\n"
 
 
 class Origin:

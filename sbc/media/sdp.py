@@ -147,8 +147,20 @@ def _media(section: bytes, session: Lines) -> Media:
     if lines is None:
         if b"a=crypto" in rest:
             crypto, rest = _without_crypto(rest)
-        lines = _sections.get(rest) or _read_section(rest)
+        lines = _sections.get(rest)
+    if lines is None:
+        try:
+            lines = _read_section(rest)
+        except PeerError:
+            if number:
+                raise
+            lines = _read_unused(rest)
     return Media(_text(kind), number, lines, session, crypto)
+
+
+def unused(media: Media) -> Media:
+    """``media`` with port 0, as whoever rejects it would write it (RFC 3264 6)."""
+    return Media(media.kind, 0, media.lines, media.lines, [])
 
 
 def _unusual(section: bytes) -> list[bytes]:
@@ -158,10 +170,10 @@ def _unusual(section: bytes) -> list[bytes]:
     if len(fields) < 3:
         raise _short()
     port, _, count = fields[1].partition(b"/")
-    if count and count != b"1":
-        raise PeerError("SDP asks for several ports in one m= line", 488)
     if not port.isdigit():
         raise PeerError("SDP has a bad port")
+    if count and count != b"1" and port.strip(b"0"):
+        raise PeerError("SDP asks for several ports in one m= line", 488)
     return [fields[0], port, fields[2] + b"\n" + rest]
 
 
@@ -185,6 +197,18 @@ def _read_section(data: bytes) -> Lines:
     if not lines.formats:
         raise _short()
     return _keep(_sections, data, lines)
+
+
+def _read_unused(data: bytes) -> Lines:
+    """Read what cannot be used of a stream that nobody wants to use: its port is 0 (RFC 3264 6).
+
+    Devices leave there what is no address or no payload type, or no format at all.
+    """
+    value = _text(data.partition(b"\n")[0])
+    count = len(value.split())
+    if not count:
+        raise _short()
+    return Lines(value if count > 1 else f"{value} 0", [])
 
 
 def may_keep(data: bytes) -> bool:
