@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from dsl.addresses import escape_user
 from sbc.b2bua.leg import Leg, format_host
 from sbc.b2bua.translate import ALLOW
+from sbc.base import PeerError
 from sbc.config.model import Registration, Trunk
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.headers import Headers
@@ -55,12 +56,13 @@ def register(leg: Leg, terms: Registration, trunk: Trunk, fields: list[tuple[str
 
 
 def granted_by(response: Response, request: Request) -> int:
-    """For how many seconds the registrar keeps the binding of ``request`` (RFC 3261 10.2.4); PeerError.
+    """For how many seconds the registrar keeps the binding of ``request`` (RFC 3261 10.2.4).
 
     That is in its Contact, which is found by its address; a carrier that writes another there has one alone.
+    Those of other devices of the account may be badly written, which is not ours to suffer for.
     """
     own = request.contact
-    contacts = [parse_name_addr(value) for value in response.headers.values("Contact")]
+    contacts = [each for value in response.headers.values("Contact") if (each := _read(value)) is not None]
     found = [each for each in contacts if own is not None and _same_place(each, own)]
     if not found and len(contacts) == 1:
         found = contacts
@@ -69,6 +71,13 @@ def granted_by(response: Response, request: Request) -> int:
         if said is None:
             said = seconds(message.headers.get("Expires"))
     return said or 0
+
+
+def _read(value: str) -> NameAddr | None:
+    try:
+        return parse_name_addr(value)
+    except PeerError:
+        return None
 
 
 def _same_place(one: NameAddr, other: NameAddr) -> bool:

@@ -21,7 +21,7 @@ from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.peers import Home
 from sbc.b2bua.proofs import CHALLENGES, Given, repeat
 from sbc.b2bua.register import address_of_record, contact, granted_by, kept, register, retry_after, seconds
-from sbc.base import Address, PeerError
+from sbc.base import Address
 from sbc.config.model import Registration as Terms
 from sbc.config.model import Trunk
 from sbc.flow import Flow
@@ -339,11 +339,7 @@ class Registration:
         self._repeat(turn, request, at, out)
 
     def _on_registered(self, turn: Turn, response: Response, at: float, out: list[Command]) -> None:
-        try:
-            granted = granted_by(response, turn.request)
-        except PeerError as error:
-            self._on_refused(f"its answer cannot be read: {error.reason}", at, out)
-            return
+        granted = granted_by(response, turn.request)
         if granted <= 0:
             self._on_refused("it keeps no binding: its answer says that it has ended", at, out)
             return

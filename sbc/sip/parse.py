@@ -8,7 +8,7 @@ is refused, because two readers could then disagree about what the message says.
 other bytes survive as surrogates, so a value leaves as it came.
 
 What a message must satisfy before anything decides about it (RFC 3261 8.1.1, 16.3; RFC 4475) is ``validate``:
-after it no typed view of the message raises.
+after it no typed view of the message raises, but ``contact`` of what answers a REGISTER.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ MAX_HEAD: Final = 16384
 _field: Final = re.compile(rf"([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)").fullmatch
 _unfold: Final = re.compile(r"\r\n[ \t]++").sub
 _lines: Final = re.compile(r"\r\n|\r|\n").split
-_status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
+# Whoever has no reason to give may leave out the blank before it, too.
+_status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++)(?: (.*+)|)", re.S).fullmatch
 _request_line: Final = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
 _loose_request: Final = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?", re.S).fullmatch
 KNOWN_SCHEMES: Final = frozenset(("sip", "sips", "tel"))
@@ -151,7 +152,7 @@ def _read_odd_start(line: str, headers: Headers) -> Message:
     version, status, reason = match.groups()
     if version != "2.0" or status not in _STATUSES:
         raise ParseError("malformed status line")
-    return Response(_STATUSES[status], reason, headers)
+    return Response(_STATUSES[status], reason or "", headers)
 
 
 def content_length(headers: Headers) -> int | None:
@@ -206,7 +207,7 @@ def _salvage(head: bytes | str) -> Message | None:
         return None
     status = _status_line(first)
     if status is not None and status[2] in _STATUSES:
-        return Response(_STATUSES[status[2]], status[3], Headers(fields))
+        return Response(_STATUSES[status[2]], status[3] or "", Headers(fields))
     return _loose_start(first, Headers(fields))
 
 
@@ -227,7 +228,8 @@ def validate(message: Message) -> None:
         scheme = message.to.uri.scheme
         message.from_  # noqa: B018
         first = headers.first
-        if "contact" in first:
+        # What a registrar lists are bindings, of others too: each is read by itself (RFC 3261 10.3).
+        if "contact" in first and (method != "REGISTER" or message.is_request):
             message.contact  # noqa: B018
         if "route" in first:
             message.routes  # noqa: B018

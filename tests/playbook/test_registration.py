@@ -90,6 +90,24 @@ def registered(**changes: Any) -> Stage:
     return made
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "foreign",
+    ['<sip:4930123@10.0.0.7;x="a">;expires=3600', "sip:a b", "<sip:phone@10.0.0.7>;expires=10;", "*", '"'],
+)
+def test_what_other_devices_of_the_account_have_bound_is_not_ours_to_read(first: bool, foreign: str) -> None:
+    """A registrar lists all bindings of an account (RFC 3261 10.3), and others write theirs as they like."""
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    response = response_to(request, 200, "", "registrar")
+    own = f"{request.headers.get('Contact')};expires=600"
+    for value in (foreign, own) if first else (own, foreign):
+        response.headers.add("Contact", value)
+    made.carrier.say(response)
+    assert of(made).state == "registered" and of(made).until == made.now + 600
+
+
 # What is asked
 
 
