@@ -17,7 +17,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from dsl.addresses import canonical_host, canonical_text
 from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
+from sbc.sip.grammar import ParseError
+from sbc.sip.uri import parse_uri
 
 # What is hashed in the place of what there is none of: as long, so that it takes as long.
 _NO_USER: Final = {"MD5": "0" * 32, "SHA-256": "0" * 64}
@@ -79,7 +82,7 @@ class DigestServer:
     ) -> Verdict:
         """Judge ``credentials`` of a request; ``password`` is None for a user who does not exist.
 
-        ``uri`` is the Request-URI as received: credentials made for another one are wrong. An
+        ``uri`` is the Request-URI as received: credentials made for another user or host are wrong. An
         unknown user costs the same time as a wrong password.
         """
         if credentials.algorithm.removesuffix("-sess") not in self.algorithms:
@@ -115,7 +118,7 @@ class DigestServer:
             credentials.realm == self.realm
             and credentials.algorithm.removesuffix("-sess") in self.algorithms
             and credentials.qop in ("auth", "auth-int")
-            and credentials.uri == uri
+            and (credentials.uri == uri or _same_resource(credentials.uri, uri))
         )
 
     def _nonce(self, at: float, to: str) -> str:
@@ -147,6 +150,23 @@ class DigestServer:
             oldest, _ = self._used.popitem(last=False)
             self._forgotten = max(self._forgotten, self._made_at(oldest) or 0.0)
         return True
+
+
+def _same_resource(said: str, asked: str) -> bool:
+    """Whether two spellings of SIP URIs mean the same user at the same host (RFC 7616 3.4.6).
+
+    Devices prove a password for a URI without the port and the parameters by which the request is sent.
+    """
+    try:
+        one, other = parse_uri(said), parse_uri(asked)
+    except ParseError:
+        return False
+    return (
+        bool(one.host)
+        and one.scheme == other.scheme
+        and canonical_text(one.user) == canonical_text(other.user)
+        and canonical_host(one.host) == canonical_host(other.host)
+    )
 
 
 def _octets(text: str) -> bytes:
