@@ -67,7 +67,6 @@ COMPILED = (
     "sbc/observe/qualities.py",
     "sbc/observe/tap.py",
     "sbc/observe/text.py",
-    "sbc/observe/trace/ring.py",
     "sbc/observe/trace/view.py",
     "sbc/observe/trace/frames.py",
     "sbc/observe/trace/masking.py",

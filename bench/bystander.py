@@ -17,8 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, Request, Response, response_to, serialize
 from sbc.sip.stream import MessageStream
 from tests.peers.lab import Credentials
 from tests.peers.process import PeerFailed

@@ -20,14 +20,12 @@ from sbc.b2bua.translate import invite
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.flow import Flow
-from sbc.observe.tap import Follower, Tap
+from sbc.observe.tap import Follower, Rings, Tap
 from sbc.observe.trace.frames import Encoder
 from sbc.observe.trace.masking import masked
-from sbc.observe.trace.ring import Rings
 from sbc.observe.trace.view import View
-from sbc.sip.message import Request
+from sbc.sip.message import Request, serialize
 from sbc.sip.parse import parse_message, validate
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from tests.playbook.stage import Stage
 
@@ -128,7 +126,7 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
     ]
 
 
-def told(message: Request, follower: Follower, flow: Flow) -> Callable[[], object]:
+def told(message: Request, follower: Follower | Rings, flow: Flow) -> Callable[[], object]:
     """What each message costs that ``follower`` is told of."""
     tap, octets = Tap(CallIds(set()), print), serialize(message)
     tap.follow(follower)

@@ -58,7 +58,7 @@ from sbc.net.transport.listener import Listeners
 from sbc.observe.journal import Journal, Level
 from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
-from sbc.observe.trace.ring import Rings
+from sbc.observe.tap import Rings
 from sbc.observe.views import StatusView
 from sbc.opened import make_directory, open_journal, open_records
 from sbc.reload import Reload
@@ -354,6 +354,7 @@ class Portcullis:
             self.store.let_go(LET_GO)
             self.blocking.tick(at)
             self.certificates.tick(now, at)
+            self.reload.tick(now)
             self.lookups.tick(at)
             self.space.tick(at)
             self.alerting.tick(now, at)

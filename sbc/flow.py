@@ -188,12 +188,12 @@ class Flow:
     about users worth something (RFC 3325 7). ``allowance`` is shared with the peer's other flows;
     ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have;
     ``strangers``: whoever knows a password may come on its trunk: its peers are no one party.
-    ``ended`` says why it is gone, "" while it is not. ``alias`` is the port for which the peer that opened it
-    offers it for requests to itself too (RFC 5923), 0 where it does not.
+    ``path`` is itself for whoever tells of it, and keeps no connection. ``ended`` says why it is gone, ""
+    while it is not. ``alias`` is the port for which the peer that opened it offers it for requests to itself
+    too (RFC 5923), 0 where it does not.
     """
 
     __slots__ = (
-        "_path",
         "alias",
         "alive",
         "allowance",
@@ -204,6 +204,7 @@ class Flow:
         "local",
         "opened_at",
         "outbound",
+        "path",
         "record",
         "reliable",
         "remote",
@@ -246,24 +247,13 @@ class Flow:
         self.strangers = False
         self.ended = ""
         self.record = ""
-        self._path: Path | None = None
+        self.path = Path(id, transport, local, remote, trunk or "", listener, outbound, tls)
         self.channel = channel
         self.allowance = allowance
         self.opened_at = opened_at
         self.reliable = transport != "udp"
         self.secure = transport == "tls"
         self.trusted = self.secure and tls is not None and tls.peer is not None and tls.peer.verified
-
-    @property
-    def path(self) -> Path:
-        """Itself, for whoever tells of it; made when somebody first does."""
-        path = self._path
-        if path is None:
-            path = self._path = Path(
-                self.id, self.transport, self.local, self.remote, self.trunk or "", self.listener,
-                self.outbound, self.tls,
-            )  # fmt: skip
-        return path
 
     def __repr__(self) -> str:
         return f"<Flow {self.id} {self.transport} {self.local}->{self.remote} trunk={self.trunk}>"

@@ -70,6 +70,7 @@ class Reload:
         self._fixed = snapshots.current.settings
         self._warned: tuple[Diagnostic, ...] = ()
         self.refused = ""  # the first mistake of the last reading
+        self._read_at, self._dated = clock.now(), snapshots.current.dated
         self._over = False
 
     def __call__(self, force: bool = False) -> dict[str, Any]:
@@ -79,8 +80,10 @@ class Reload:
         """
         with self.lock, self.around():
             former = self._snapshots.current
+            self._read_at = self._clock.now()
             try:
-                fresh = build_beside_calls(self._directory, self._clock.now(), former)
+                fresh = build_beside_calls(self._directory, self._read_at, former)
+                self._dated = fresh.dated
                 lost = () if force is True else tuple(emptied(former, fresh))
                 if lost:
                     raise ConfigError(lost)
@@ -96,6 +99,12 @@ class Reload:
             except LocalError as error:
                 return self._refuse([error], [str(error)])
         return self._report(former, fresh)
+
+    def tick(self, now: float) -> None:
+        """Read it again where the clock has come past a date for which something could not be used."""
+        if any((self._read_at < each) != (now < each) for each in self._dated):
+            self._read_at = now
+            gevent.spawn(self)
 
     def end(self) -> None:
         """We stop: from now on nothing comes into force."""

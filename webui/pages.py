@@ -2,7 +2,8 @@
 
 The pages need no login and change nothing, so they belong on the loopback or behind a proxy that
 asks for one. What a peer sent is shown as text: templates escape it, and the Content-Security-
-Policy forbids scripts altogether.
+Policy forbids scripts altogether. An octet of it that was no UTF-8 is written as an escape, for a page
+that cannot be encoded is none, and so is what would turn the direction of the text around it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from flask import Flask, Response, jsonify, render_template
 
 from sbc.observe.health import health, overall
 from sbc.observe.metrics import CONTENT_TYPE
+from sbc.observe.text import printable
 from sbc.observe.times import ago, day, span, time_of_day
 from sbc.observe.trust import TrustView
 from sbc.observe.views import StatusView
@@ -49,6 +51,7 @@ def create_app(admin: Admin) -> Flask:
         ago=ago, day=day, expiry=expiry, nearness=nearness, span=span, time_of_day=time_of_day
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.finalize = _shown
 
     @app.get("/")
     def status_page() -> str:
@@ -91,6 +94,11 @@ def _serve_metrics(app: Flask, admin: Admin) -> None:
     @app.get("/metrics")
     def metrics_page() -> Response:
         return Response(admin.metrics().encode("utf-8", "backslashreplace"), content_type=CONTENT_TYPE)
+
+
+def _shown(value: object) -> object:
+    """What a template shows of a value; markup is our own."""
+    return printable(value) if type(value) is str else value
 
 
 def _harden(response: Response) -> Response:

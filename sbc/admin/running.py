@@ -26,7 +26,7 @@ from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.recorder import Recorder
-from sbc.observe.trace.ring import Rings
+from sbc.observe.tap import Rings
 
 
 class Running(Protocol):

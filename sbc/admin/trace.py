@@ -9,10 +9,9 @@ from sbc.admin.running import Running
 from sbc.base import LocalError
 from sbc.net.trace.viewing import Reading
 from sbc.observe.journal import Level
-from sbc.observe.tap import Seen
+from sbc.observe.tap import Event, Seen
 from sbc.observe.trace.frames import Encoder
 from sbc.observe.trace.masking import masked
-from sbc.observe.trace.ring import Event
 from sbc.observe.trace.view import View
 
 #: Seconds and messages that may be asked for.
@@ -76,7 +75,7 @@ class Trace:
         if not call:
             return ""
         engine = self._sbc.engine
-        named = engine.dialogs.call_ids.of(call)
+        named = engine.dialogs.call_ids.found.get(call)
         found = call if call in engine.calls else named[0] if named is not None else ""
         if found not in engine.calls:
             text = f"there is no call {call!r} now; `sbc calls` shows those that there are, and"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from heapq import heappush
 from typing import Any, Final, Protocol
 
 from dsl.decision import Decision, Limit, Route
@@ -225,7 +226,7 @@ class Call:
         self.timers[name] = deadline
         if deadline < self.reminded_at:
             self.reminded_at = deadline
-            self.desk.remind(deadline, self.id)
+            heappush(self.desk.reminders, (deadline, self.id))
 
     def cancel_timer(self, name: str) -> None:
         """Forget a timer; it need not be running."""

@@ -20,28 +20,27 @@ Named = tuple[str, str, Side]
 
 
 class CallIds:
-    """The Call-IDs of both legs of all calls, ``alive`` those that are not over, and of the last that are."""
+    """The Call-IDs of both legs of all calls, ``alive`` those that are not over, and of the last that are.
 
-    __slots__ = ("_alive", "_found", "_full")
+    ``found`` is which call each is of; it is for reading.
+    """
+
+    __slots__ = ("_alive", "_full", "found")
 
     def __init__(self, alive: Container[str]) -> None:
         self._alive = alive
-        self._found: dict[str, Named] = {}
+        self.found: dict[str, Named] = {}
         self._full = _FEW
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def add(self, call_id: str, call: str, trunk: str, side: Side) -> None:
         """``call_id`` is that of the leg to ``trunk``, on ``side`` of ``call``; a later call takes it."""
-        found = self._found
+        found = self.found
         found[call_id] = (call, trunk, side)
         if len(found) > self._full:
             over = [each for each, named in found.items() if named[0] not in self._alive]
             for each in over[:-LATE]:
                 del found[each]
             self._full = 2 * len(found) + _FEW
-
-    def of(self, call_id: str) -> Named | None:
-        """The call that ``call_id`` is of, if it is one of a call."""
-        return self._found.get(call_id)

@@ -7,7 +7,6 @@ connections, keeps the calls' next timers and the index of their dialogs, and ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappush
 from typing import Any, Final, Protocol
 
 from sbc.b2bua.causes import explain
@@ -33,14 +32,13 @@ from sbc.policy.overload import Load
 from sbc.policy.rates import RateLimits
 from sbc.policy.rule_limits import RuleLimits
 from sbc.registrar.registrar import Registrar
-from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
 from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.q850 import NORMAL
 from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
-from sbc.sip.uri import Uri
+from sbc.sip.uri import Uri, parse_name_addr
 
 MOST_LATE: Final = 20
 # How many numbers PRACK and UPDATE may have taken in an early dialog that is forgotten; gaps are allowed.
@@ -97,9 +95,9 @@ class Desk:
     """
 
     __slots__ = (
-        "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "leaving", "limits", "load", "login", "memory", "outcomes", "peers",
-        "proofs", "rates", "registrar", "reserves", "rule_limits", "serving", "store", "transactions",
+        "_calls", "_connect_keys", "_connecting", "_without_tcp", "balancer", "dialogs", "draining",
+        "epoch", "ids", "leaving", "limits", "load", "login", "memory", "outcomes", "peers", "proofs",
+        "rates", "registrar", "reminders", "reserves", "rule_limits", "serving", "store", "transactions",
         "working_on",
     )  # fmt: skip
 
@@ -130,7 +128,7 @@ class Desk:
         self._calls = calls  # the engine's own: here they are counted, and taken out
         self._connecting: dict[int, tuple[str, Connected]] = {}
         self._connect_keys = 0
-        self._reminders: list[tuple[float, str]] = []
+        self.reminders: list[tuple[float, str]] = []
 
     def date(self, at: float) -> float:
         """POSIX seconds of the moment ``at``, by the wall clock as it goes now."""
@@ -139,10 +137,6 @@ class Desk:
     def count(self, trunk: str) -> int:
         """How many calls a trunk has now; of all trunks for an empty name. One that is set up counts."""
         return self.limits.calls(trunk) if trunk else len(self._calls)
-
-    def remind(self, deadline: float, call_id: str) -> None:
-        """Look at a call's timers at ``deadline``."""
-        heappush(self._reminders, (deadline, call_id))
 
     def find(self, call_id: str) -> Subject | None:
         """The call of this name, if it has not ended."""

@@ -346,8 +346,8 @@ class Engine(Desk):
         if self._untold:
             return 0.0
         due = self.transactions.next_deadline
-        if self._reminders and (due is None or self._reminders[0][0] < due):
-            return self._reminders[0][0]
+        if self.reminders and (due is None or self.reminders[0][0] < due):
+            return self.reminders[0][0]
         return due
 
     def tick(self, at: float) -> list[Command]:
@@ -356,8 +356,8 @@ class Engine(Desk):
         self.working_on = ""
         self._untold += self.transactions.tick(at, out)
         self._tell(at, out)
-        while self._reminders and self._reminders[0][0] <= at:
-            deadline, call_id = heappop(self._reminders)
+        while self.reminders and self.reminders[0][0] <= at:
+            deadline, call_id = heappop(self.reminders)
             call = self.calls.get(call_id)
             if call is not None and call.reminded_at == deadline:
                 self.working_on = call_id

@@ -48,14 +48,16 @@ class Gate:
         self._answers = Bucket(_ANSWERS, 0.0)
 
     def refuses(
-        self, flow: Flow, request: Request, trunk: Trunk | None, in_force: InForce, at: float,
-        out: list[Command],
+        self, flow: Flow, request: Request, trunk: Trunk | None, in_force: InForce, overloaded: bool,
+        at: float, out: list[Command],
     ) -> bool:  # fmt: skip
-        """Whether a request of ``trunk`` is sent away, which has been seen to then."""
+        """Whether a request of ``trunk`` is sent away, which has been seen to then.
+
+        Asked where there is something to count it against: rates, the challenges of phones, an overload.
+        """
         desk = self._desk
         rated = in_force.rated.get(trunk.trunk) if trunk is not None and in_force.rated else None
         strange = trunk is not None and trunk.phones
-        overloaded = desk.load.since is not None or len(desk.transactions) >= in_force.most
         if rated is None and not strange and not overloaded:
             return False
         method = request.method

@@ -169,6 +169,18 @@ class Leg:
         """A Via value of ours with ``branch`` (RFC 3261 8.1.1.7; rport by RFC 3581 on UDP)."""
         return f"{self.via_head};branch={branch}"
 
+    def opening(self, request: Request, branch: str) -> list[tuple[str, str]]:
+        """The headers of every request that begins something here, for ``request`` (RFC 3261 8.1.1)."""
+        hops = request.max_forwards
+        return [
+            ("Via", self.via(branch)),
+            ("Max-Forwards", str(69 if hops is None else hops - 1)),
+            ("From", f"{self.local_uri};tag={self.local_tag}"),
+            ("To", self.remote_uri),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{self.cseq} {request.method}"),
+        ]
+
 
 def between(near: Leg | None, far: Leg) -> Boundary:
     """What a message of the peer on ``near`` crosses on its way to the one on ``far``."""

@@ -60,7 +60,8 @@ class Login:
         """The same for whoever says that it is ``claimed``, by the algorithms that this user has hashes by.
 
         A phone answers by the strongest that it knows, so one that the user has no hash by must not be
-        offered. Somebody who does not exist is offered what some have, always the same: nothing tells.
+        offered. Somebody who does not exist is offered what some have, always the same: nothing tells. Who
+        withholds its name, ``claimed`` "", is offered what everybody has, if there is that.
         ``to`` is the address that is asked, for ``came_back``.
         """
         server = self._server(realm, users)
@@ -89,8 +90,11 @@ class Login:
 
     def _algorithms(self, realm: str, users: Users, claimed: str) -> tuple[str, ...]:
         choices = users.choices(realm)
+        known = users.algorithms(realm)
         if len(choices) < 2:
-            return users.algorithms(realm)
+            return known
+        if not claimed:
+            return tuple([each for each in known if all([each in some for some in choices])]) or known
         said = f"algorithms of {claimed}".encode("utf-8", "surrogateescape")
         # All of it for everybody, or the time would tell.
         drawn = choices[hmac.new(self._secret, said, sha256).digest()[0] % len(choices)]

@@ -8,7 +8,7 @@ way; if the other side then refuses the offer, the media goes back to what was a
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import (
@@ -86,8 +86,8 @@ class Mirror:
     """One request on its way across."""
 
     __slots__ = (
-        "answered", "call", "cancelled", "client_request", "fork", "given", "heard", "made", "offered",
-        "request", "server", "side", "why",
+        "answered", "call", "cancelled", "client_request", "countered", "fork", "given", "heard", "made",
+        "offered", "request", "server", "side", "why",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +99,8 @@ class Mirror:
         self.server = server
         self.request = request
         self.offered = self.made = False
+        # What a provisional response to an INVITE without an offer has held.
+        self.countered: Literal["", "a preview", "an offer"] = ""
         self.heard = self.cancelled = False
         self.why: Fields = ()
         self.client_request: Request | None = None
@@ -116,6 +118,7 @@ class Mirror:
         call.mirrors.append(self)
         if request.method == "INVITE":
             call.leg(side).invited = call.leg(other(side)).inviting = True
+            call.offered_early = None
         if request.method in ("INVITE", "UPDATE"):
             self.fork.dialog(side).refresh(request)
         sdp = carried_body(request) if request.method != "INFO" else b""
@@ -126,7 +129,9 @@ class Mirror:
             call.after_media(self._forward, at, out)
             return
         if request.method == "PRACK" and call.offered_early is self.fork:
-            call.offered_early, self.fork.accepted = None, sdp
+            call.offered_early = None
+            if call.state in EARLY:
+                self.fork.accepted = sdp
             call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
             return
         self.offered = True
@@ -262,6 +267,8 @@ class Mirror:
         def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
             self._answer(response, sdp, error, at, out)
 
+        if self.countered == "an offer" and call.offered_early is None:
+            sdp = b""  # PRACK has answered it: what is said after that is none (RFC 3261 13.2.1, RFC 6337 2)
         if not sdp or self.request.method == "INFO" or (self.made and response.status < 200):
             call.after_media(then, at, out)
         elif self.made:
@@ -271,6 +278,15 @@ class Mirror:
         else:
             ours, theirs = call.policies[far], call.policies[self.side]
             call.ask_media(OfferMedia(call.id, far, sdp, ours, theirs), then, out)
+            if response.status < 200:
+                self._counter(response)
+
+    def _counter(self, response: Response) -> None:
+        """The far side has made the offer early: PRACK answers it where it is reliable (RFC 3262 5)."""
+        if "RSeq" in response.headers:
+            self.countered, self.call.offered_early = "an offer", self.fork
+        else:
+            self.countered, self.call.offerer = "a preview", None
 
     def _offer_back(self, sdp: bytes, then: AfterMedia, out: list[Command]) -> None:
         """What the far side has answered to our own offer is offered to the near one; its ACK answers."""
@@ -304,8 +320,10 @@ class Mirror:
             self._finish(final, at, out)
             return
         near.invited = far.inviting = False
-        if self.offered and not self.made:
-            call.offerer = None
+        if (self.offered and not self.made) or (not sdp and (self.made or self.countered)):
+            call.offerer = None  # answered, or it will not be
+        if self.made and not sdp:
+            self._roll_back(out)
         far_cseq = self.client_request.cseq.number
         by_far = bool(sdp) and (self.made or not self.offered)
         self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, by_far, self.made)
@@ -339,8 +357,7 @@ class Mirror:
         self.call.desk.send_ack(self.call, self.leg, self.fork.dialog(far), ack, at, out)
 
     def _refused(self, response: Response, at: float, out: list[Command]) -> None:
-        if self.offered:
-            out.append(RollbackMedia(self.call.id))
+        self._roll_back(out)
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
@@ -368,9 +385,13 @@ class Mirror:
         if self in self.call.mirrors:
             self._give_up("lost", at, out)
 
-    def _give_up(self, kind: str, at: float, out: list[Command]) -> None:
-        if self.offered:
+    def _roll_back(self, out: list[Command]) -> None:
+        """Nothing comes of what either side has offered in it: all stays as it was (RFC 3261 14.1)."""
+        if self.offered or self.countered:
             out.append(RollbackMedia(self.call.id))
+
+    def _give_up(self, kind: str, at: float, out: list[Command]) -> None:
+        self._roll_back(out)
         status, reason = (408, "Request Timeout") if kind == "timeout" else (503, "Service Unavailable")
         self._finish(self.call.desk.respond_to(self.server, status, reason), at, out)
         self._withdraw(at, out)
@@ -409,6 +430,8 @@ class Mirror:
         if response.status >= 200:
             self.call.mirrors.remove(self)
             self.server.user = None
-            if self.offered:
+            if self.offered or self.countered:
                 self.call.offerer = None
+            if self.countered:
+                self.call.offered_early = None
         self.server.respond(response, at, out)

@@ -24,7 +24,6 @@ from sbc.b2bua.translate import (
     address,
     carried,
     is_secure,
-    opening,
     parts_after,
     redirect_contact,
     too_long,
@@ -380,7 +379,7 @@ def paged(leg: Leg, request: Request, route: Route, named: Address, branch: str,
     A NOTIFY has a Contact (RFC 6665 4.1.2.2), a MESSAGE has none (RFC 3428 4).
     """
     uri, crossing = address(leg, request, route, named, a)
-    fields = opening(leg, request, branch)
+    fields = leg.opening(request, branch)
     if request.method == "NOTIFY":
         fields.append(("Contact", leg.contact))
     own = [(name, request.headers.get(name)) for name in _ITS_OWN]

@@ -4,9 +4,9 @@ A trunk with ``phones`` is open to whoever knows a password of the registrar's u
 who has not proved one: a challenge is answered and forgotten, its nonce tells by itself that it is ours
 (``sbc.sip.digest_server``). Who does not exist, and who gave a wrong password, hear the same.
 
-A connection on which a user has registered speaks for that user until the binding ends; a datagram's source
-can be forged, so over UDP each request proves itself. From names who calls: somebody else's name is refused,
-and what rules and the other side are told is thereby what was proved.
+A connection on which a user has registered speaks for that user until the binding ends. A datagram's source
+can be forged, and behind a proxy are many phones: there each request proves itself. From names who calls:
+somebody else's name is refused, and what rules and the other side are told is thereby what was proved.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Phones:
             return None
         caller = server.request.from_.uri.party
         anonymous = caller.host == ANONYMOUS_HOST
-        user = self._proved_before(flow, "" if anonymous else caller.user, at)
+        user = self._proved_before(flow, server.request, "" if anonymous else caller.user, at)
         if not user:
             user = self.proves(server, snapshot, settings, 407, at, out)
         if not user:
@@ -88,9 +88,12 @@ class Phones:
         self._desk.transactions.forget(server)
         return False
 
-    def _proved_before(self, flow: Flow, user: str, at: float) -> str:
-        """``user``, or whoever it is where that is not said, if it has registered on this connection."""
-        if not flow.reliable:
+    def _proved_before(self, flow: Flow, request: Request, user: str, at: float) -> str:
+        """``user``, or whoever it is where that is not said, if it has registered on this connection.
+
+        What has come through a proxy says nothing by that: the connection is the proxy's, and many share it.
+        """
+        if not flow.reliable or len(request.headers.values("via")) > 1:
             return ""
         users = self._desk.registrar.users_on(flow, self._desk.date(at))
         if user:
@@ -110,15 +113,17 @@ class Phones:
         request = server.request
         first = request.headers.first
         flow = server.flow
+        claimed = (request.to if server.method == "REGISTER" else request.from_).uri.party
+        says = "" if claimed.host == ANONYMOUS_HOST else claimed.user
         if not stale and ("authorization" in first or "proxy-authorization" in first):
             tried = desk.login.tried(request, realm)
+            says = says or tried or ""
             if tried is not None:
                 self._tell_refused(server, status, "no password of ours proves it", out)
                 if self._is_there(flow, request, snapshot, at):
                     out.append(Suspect(flow, "password", tried))
         response = desk.respond_to(server, status, _REASONS[status])
-        claimed = request.to if server.method == "REGISTER" else request.from_
-        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at, flow.remote.host)
+        desk.login.ask(response, realm, users, says, stale, at, flow.remote.host)
         server.respond(response, at, out)
         self.forget_stranger(server, at)
         return ""

@@ -12,13 +12,13 @@ from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
 from sbc.b2bua.call import Call, admit_caller, inherit
 from sbc.b2bua.commands import Command, Note
-from sbc.b2bua.customers import told_of
+from sbc.b2bua.customers import Unfit, customer_of, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import Gate, call_over_cap
 from sbc.b2bua.in_dialog import InDialog
 from sbc.b2bua.in_force import InForce
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
@@ -26,33 +26,56 @@ from sbc.b2bua.phones import Phones
 from sbc.b2bua.registering import Registering
 from sbc.b2bua.screening import (
     FORBIDDEN,
+    GOING,
     Refusal,
     answer_options,
     bars,
     looped,
     malformed_note,
     refuse,
-    refuse_invite,
     refuse_with,
     ruling,
 )
+from sbc.b2bua.session import objection
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
 from sbc.b2bua.told import turned_away
 from sbc.b2bua.transfers import parse_replaces
 from sbc.b2bua.translate import reasons
-from sbc.b2bua.whose import Whose, whose_is
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule
 from sbc.policy.bodies import media_types
-from sbc.policy.emergency import WITHIN, Urgency
+from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
 
 _OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
+
+
+class Whose:
+    """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
+
+    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection. ``rule`` is
+    the one of the access list that decides on it, if any.
+    """
+
+    __slots__ = ("login", "rule", "trunk", "unfit", "urgency")
+
+    def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
+        self.login = NO_LOGIN
+        self.rule: Rule | None = None
+        self.trunk = trunk
+        self.unfit = unfit
+        self.urgency = urgency
+
+    @property
+    def name(self) -> str:
+        """The name of the trunk, "" for none."""
+        return self.trunk.trunk if self.trunk is not None else ""
 
 
 class Reception:
@@ -71,7 +94,7 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        if request.method != "INVITE" or request.to_tag:
+        if request.method != "INVITE" or request.to.tag:
             self._take_in(flow, request, at, out)
             return
         begun = len(out)
@@ -93,10 +116,9 @@ class Reception:
             in_force = self._in_force = InForce(snapshot)
         own = in_force.trunks.get(flow.trunk or "")
         flow.strangers = flow.strangers or (own is not None and own.phones)
-        if own is None or not in_force.discerning:
-            whose = Whose(own, None, "")
-        else:
-            whose = whose_is(self._desk, self.in_dialog, snapshot, own, flow, request, at)
+        whose = Whose(own, None, "")
+        if own is not None and in_force.discerning:
+            whose = _whose_is(self._desk, self.in_dialog, snapshot, own, flow, request, at)
         if in_force.barring and not whose.urgency:
             whose.rule = ruling(snapshot, flow, whose.trunk, request, self._desk.date(at))
             if whose.rule is not None and whose.rule.silent:
@@ -106,15 +128,16 @@ class Reception:
             if self.phones.turns_away(flow, request, at, out):
                 return whose.name, True
         within, trunk = whose.urgency == WITHIN, whose.trunk
-        if not within and self.gate.refuses(flow, request, trunk, in_force, at, out):
-            return whose.name, True
+        overloaded = self._desk.load.since is not None or len(self._desk.transactions) >= in_force.most
+        if (overloaded or in_force.rated or (trunk is not None and trunk.phones)) and not within:
+            if self.gate.refuses(flow, request, trunk, in_force, overloaded, at, out):
+                return whose.name, True
         # Who has proved nothing is not told 100 over UDP: it repeats its INVITE until it hears a challenge.
-        trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to_tag)
+        trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to.tag)
         server = self._desk.transactions.receive_request(flow, request, at, out, within, trying)
-        if server is None:
-            return None, False
-        if server is ACK2XX:
-            self.in_dialog.on_ack(flow, request, at, out)
+        if server is None or server is ACK2XX:
+            if server is ACK2XX:
+                self.in_dialog.on_ack(flow, request, at, out)
             return None, False
         if not isinstance(server, ServerTransaction):
             fields = {"remote": str(flow.remote), "reason": "too many refusals were not acknowledged"}
@@ -251,7 +274,7 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
-        unfit = refuse_invite(request, trunk, urgency, self._desk.draining)
+        unfit = _refuse_invite(request, trunk, urgency, self._desk.draining)
         if unfit is not None or trunk is None:
             refuse_with(self._desk, server, unfit or FORBIDDEN, at, out)
             return
@@ -318,3 +341,50 @@ class Reception:
         server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
         if isinstance(user, Invitation | Mirror):
             user.on_cancel(reasons(server.request), at, out)
+
+
+def _whose_is(
+    desk: Desk, within: InDialog, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float
+) -> Whose:
+    """Whose a request is where others have the address of its trunk ``own`` too, or there are emergencies."""
+    trunk: Trunk = own
+    unfit: Unfit | None = None
+    if own.trunk in snapshot.customers:
+        if request.to_tag:  # what is in a dialog is the dialog's
+            found = within.find(flow, request, at)
+            trunk = found[0].leg_in(found[1], found[2]).trunk if found is not None else own
+        else:
+            name = customer_of(snapshot, flow, own, request)
+            if isinstance(name, Unfit):
+                unfit = name
+            else:
+                trunk = snapshot.trunks[name]
+    urgency = _urgency(desk, snapshot, trunk, request, at)
+    return Whose(trunk, None if urgency else unfit, urgency)
+
+
+def _urgency(desk: Desk, snapshot: Snapshot, trunk: Trunk, request: Request, at: float) -> Urgency:
+    """Whether an emergency call comes, and whether the reserve of its trunk has room for it."""
+    emergency = snapshot.settings.emergency
+    if emergency is None or request.method != "INVITE" or request.to_tag:
+        return ""
+    if not emergency.means(request.target.party):
+        return ""
+    return WITHIN if desk.reserves.has_room(trunk.trunk, emergency.reserve, at) else BEYOND
+
+
+def _refuse_invite(request: Request, trunk: Trunk | None, urgency: Urgency, draining: bool) -> Refusal | None:
+    """Why an INVITE begins no call, whatever the rules say; None where it may."""
+    if request.contact is None:
+        return Refusal(400, "Missing Contact")
+    if trunk is None:
+        return FORBIDDEN
+    if request.target.scheme == "urn" and not urgency:
+        return Refusal(416, "Unsupported URI Scheme")
+    if draining and urgency != WITHIN:
+        return GOING
+    first = request.headers.first
+    if "session-expires" in first or "min-se" in first or "require" in first:
+        unfit = objection(trunk, request)
+        return Refusal(*unfit) if unfit is not None else None
+    return None

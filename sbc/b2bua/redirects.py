@@ -16,9 +16,8 @@ from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.base import PeerError
 from sbc.policy.acl import Acl, why
 from sbc.policy.downgrade import verdict
-from sbc.sip.address import parse_name_addr
 from sbc.sip.message import Response
-from sbc.sip.uri import Uri
+from sbc.sip.uri import Uri, parse_name_addr
 
 #: How many places one INVITE of a caller is tried at, beside the one that it was for.
 MOST_FOLLOWED: Final = 5

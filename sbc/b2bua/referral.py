@@ -34,10 +34,10 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.policy.acl import Rule
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
-from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import REASONS, Request, Response
 from sbc.sip.transactions import ServerTransaction
+from sbc.sip.uri import parse_name_addr
 
 # Seconds that the one who refers is told its subscription lasts: a route may have several hops to ring at.
 _EXPIRES: Final = 600

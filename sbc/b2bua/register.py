@@ -8,11 +8,11 @@ from uuid import NAMESPACE_URL, uuid5
 from dsl.addresses import escape_user
 from sbc.b2bua.leg import Leg, format_host
 from sbc.b2bua.translate import ALLOW
-from sbc.base import PeerError
 from sbc.config.model import Registration, Trunk
-from sbc.sip.address import NameAddr, parse_name_addr
+from sbc.sip.grammar import ParseError
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
+from sbc.sip.uri import NameAddr, parse_name_addr
 
 # How many values of Service-Route and P-Associated-URI are kept, and how long one may be.
 MOST_KEPT: Final = 10
@@ -59,24 +59,26 @@ def granted_by(response: Response, request: Request) -> int:
     """For how many seconds the registrar keeps the binding of ``request`` (RFC 3261 10.2.4).
 
     That is in its Contact, which is found by its address; a carrier that writes another there has one alone.
-    Those of other devices of the account may be badly written, which is not ours to suffer for.
+    The others are of other devices of the account, however these have written theirs. A registrar may grant
+    less than was asked for (10.3 step 7): where it says more, we come again as we had meant to.
     """
     own = request.contact
-    contacts = [each for value in response.headers.values("Contact") if (each := _read(value)) is not None]
+    values = response.headers.values("Contact")
+    contacts = [each for value in values if (each := _read(value)) is not None]
     found = [each for each in contacts if own is not None and _same_place(each, own)]
-    if not found and len(contacts) == 1:
+    if not found and len(values) == 1:
         found = contacts
+    asked = seconds(request.headers.get("Expires")) or 0
     said = seconds(found[0].param("expires")) if found else None
-    for message in (response, request):
-        if said is None:
-            said = seconds(message.headers.get("Expires"))
-    return said or 0
+    if said is None:
+        said = seconds(response.headers.get("Expires"))
+    return asked if said is None else min(said, asked)
 
 
 def _read(value: str) -> NameAddr | None:
     try:
         return parse_name_addr(value)
-    except PeerError:
+    except ParseError:
         return None
 
 

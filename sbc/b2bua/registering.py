@@ -21,9 +21,9 @@ from sbc.flow import Flow
 from sbc.hookapi.arguments import Registration
 from sbc.registrar.binding import Binding
 from sbc.registrar.register import Change, Refused, register
-from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import decimal
 from sbc.sip.transactions import ServerTransaction
+from sbc.sip.uri import NameAddr, parse_name_addr
 
 
 class Asked:

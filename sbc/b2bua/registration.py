@@ -33,6 +33,8 @@ State = Literal["trying", "registered", "failed"]
 # RFC 5626 4.5: the first wait, before it is doubled, and the longest one, in seconds.
 BASE_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 1800.0
+# The shortest one while the binding still holds, though its end be near.
+LEAST_WAIT: Final = 5.0
 # A long binding is renewed so many seconds before its end, a short one after half of it.
 AHEAD: Final = 600.0
 # No connection and no transaction takes longer, in seconds; what does is held up by a fault of our own.
@@ -83,8 +85,9 @@ class Registration:
 
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
-        "_leg", "_minimum", "_peers", "_servers", "_tag", "_turn", "associated", "contact", "due", "flow",
-        "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
+        "_leg", "_minimum", "_peers", "_rests", "_servers", "_tag", "_turn", "associated", "contact", "due",
+        "flow", "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk",
+        "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -108,6 +111,7 @@ class Registration:
         self._turn: Turn | None = None
         self._leg: Leg | None = None  # of the last REGISTER
         self._peers: tuple[Address, ...] = ()  # those not tried yet
+        self._rests: dict[Address, float] = {}  # until when a peer wants to be left alone
         self._failures = 0
         self._closings = 0  # how often in a row its connection closed soon after it was registered
         self._minimum = 0
@@ -132,6 +136,7 @@ class Registration:
     def hurry(self) -> None:
         """Wait no longer: what failed may be mended."""
         self.due, self._failures, self._closings = 0.0, 0, 0
+        self._rests.clear()
 
     def same_binding(self, trunk: Trunk, terms: Terms) -> bool:
         """Whether what is registered is the same by a trunk as it is now."""
@@ -216,10 +221,17 @@ class Registration:
         if why:
             self.state, self.reason = "failed", f"the trunk is quarantined: {why}"
             return
-        proxy = self.terms.outbound_proxy
-        peers = (proxy,) if proxy is not None else self._desk.peers.fit(self.trunk, at) or self.trunk.peers
-        self._peers = peers
+        peers = self._candidates(at)
+        self._rests = {peer: until for peer, until in self._rests.items() if until > at}
+        self._peers = tuple([each for each in peers if each not in self._rests]) or peers
         self._next(at, out)
+
+    def _candidates(self, at: float) -> tuple[Address, ...]:
+        """The peers that may have our registrar, the first to be tried first."""
+        proxy = self.terms.outbound_proxy
+        if proxy is not None:
+            return (proxy,)
+        return self._desk.peers.fit(self.trunk, at) or self.trunk.peers
 
     def _next(self, at: float, out: list[Command]) -> None:
         """Connect to the next peer that has not been tried."""
@@ -278,6 +290,9 @@ class Registration:
         if turn is not self._turn:
             return
         status = response.status
+        rest = min(retry_after(response), LONGEST_WAIT)
+        if rest and self._peers:
+            self._rests[self._peers[0]] = at + rest
         if status in CHALLENGES:
             self._on_challenge(turn, response, at, out)
         elif turn.leaving:
@@ -287,9 +302,7 @@ class Registration:
         elif status == 423 and not turn.lengthened:
             self._on_too_brief(turn, response, at, out)
         elif status in (408, 430) or status >= 500:
-            self._on_peer_failure(
-                f"{status} {response.reason}", at, out, min(retry_after(response), LONGEST_WAIT)
-            )
+            self._on_peer_failure(f"{status} {response.reason}", at, out)
         else:
             self._on_refused(f"{status} {response.reason}{_HINTS.get(status, '')}", at, out)
 
@@ -344,6 +357,7 @@ class Registration:
             self._on_refused("it keeps no binding: its answer says that it has ended", at, out)
             return
         self._turn, self._peers = None, ()
+        self._rests.clear()
         if self.state != "registered" or self.flow is not turn.flow:
             self.since = at
         self.state, self.reason, self.flow, self._failures = "registered", "", turn.flow, 0
@@ -361,29 +375,31 @@ class Registration:
 
     # Failure
 
-    def _on_peer_failure(self, reason: str, at: float, out: list[Command], rest: float = 0.0) -> None:
+    def _on_peer_failure(self, reason: str, at: float, out: list[Command]) -> None:
         """The peer does not serve us now; the trunk's next one may."""
         self._turn = None
         self._peers = self._peers[1:]
         if self._peers:
             self._next(at, out)
         else:
-            self._fail(reason, at, out, rest)
+            self._fail(reason, at, out)
 
     def _on_refused(self, reason: str, at: float, out: list[Command]) -> None:
         """The registrar does not want us: no other peer will, and what was bound counts for nothing."""
         self.until = 0.0
         self._fail(reason, at, out)
 
-    def _fail(self, reason: str, at: float, out: list[Command], rest: float = 0.0) -> None:
+    def _fail(self, reason: str, at: float, out: list[Command]) -> None:
         self._give_up()
         self._failures += 1
-        wait = max(rest, self._wait())
+        wait = self._wait()
         if self.until <= at or self.flow is None or not self.flow.alive:
             self.state, self.until = "failed", 0.0
             self._desk.peers.homes.pop(self.trunk.trunk, None)
         else:  # the binding holds until it ends
-            wait = max(1.0, min(wait, (self.until - at) / 2))
+            wait = max(LEAST_WAIT, min(wait, (self.until - at) / 2))
+        if self._rests:  # who asks to be left alone is, as long as nobody else can be asked
+            wait = max(wait, min([self._rests.get(each, 0.0) for each in self._candidates(at)]) - at)
         self.reason, self.due = reason, at + wait
         fields = {"trunk": self.trunk.trunk, "reason": reason, "again_in": round(wait)}
         out.append(Note("register-failed", "", fields))

@@ -33,7 +33,13 @@ class Registrations:
         self.follow(at, out)
         if not self._desk.leaving:
             for each in self._of.values():
-                each.tick(at, out)
+                if not self.leaving or not self._is_leaving(each):
+                    each.tick(at, out)
+
+    def _is_leaving(self, registration: Registration) -> bool:
+        """Whether the same binding is being taken back: what comes late of that would take the new one."""
+        listener, address = registration.trunk.listener, registration.address
+        return any([each.trunk.listener == listener and each.address == address for each in self.leaving])
 
     def follow(self, at: float, out: list[Command]) -> None:
         """Do what the snapshot in force says: leave where a trunk is gone, register again what was saved."""

@@ -10,14 +10,12 @@ from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
-from sbc.b2bua.session import objection
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.acl import Rule, why
 from sbc.policy.bodies import media_types
-from sbc.policy.emergency import WITHIN, Urgency
 from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
 from sbc.sip.message import SDP, Request
@@ -93,23 +91,6 @@ def refuse(
     if not request.body or (request.is_sdp and "content-encoding" not in first):
         return None
     return _refuse_body(request, trunk)
-
-
-def refuse_invite(request: Request, trunk: Trunk | None, urgency: Urgency, draining: bool) -> Refusal | None:
-    """Why an INVITE begins no call, whatever the rules say; None where it may."""
-    if request.contact is None:
-        return Refusal(400, "Missing Contact")
-    if trunk is None:
-        return FORBIDDEN
-    if request.target.scheme == "urn" and not urgency:
-        return Refusal(416, "Unsupported URI Scheme")
-    if draining and urgency != WITHIN:
-        return GOING
-    first = request.headers.first
-    if "session-expires" in first or "min-se" in first or "require" in first:
-        unfit = objection(trunk, request)
-        return Refusal(*unfit) if unfit is not None else None
-    return None
 
 
 def ruling(snapshot: Snapshot, flow: Flow, trunk: Trunk | None, request: Request, now: float) -> Rule | None:

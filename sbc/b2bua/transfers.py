@@ -19,11 +19,10 @@ from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.translate import Fields
 from sbc.base import PeerError
 from sbc.policy.privacy import hides_caller
-from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request
-from sbc.sip.uri import Uri
+from sbc.sip.uri import Uri, parse_name_addr
 
 #: The methods of a transfer, which only trunks that take one are promised.
 TRANSFER_METHODS: Final = frozenset(("REFER", "NOTIFY"))

@@ -33,9 +33,8 @@ from sbc.policy.privacy import (
 from sbc.policy.standing import Transfers
 from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
-from sbc.sip.message import SDP, Message, Request, Response
+from sbc.sip.message import SDP, Message, Request, Response, serialize
 from sbc.sip.parse import MAX_HEAD
-from sbc.sip.serialize import serialize
 from sbc.sip.uri import parse_uri
 
 Fields = tuple[tuple[str, str], ...]
@@ -182,7 +181,7 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
     """
     transfers = leg is not None and name == "Supported" and leg.standing.transfers != "refuse"
     own = _OF_TRANSFERS if transfers else ""
-    if name not in message.headers:
+    if name.lower() not in message.headers.first:
         return own
     tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
     return joined(", ".join(tags), own)
@@ -282,7 +281,7 @@ def invite(
     both = near.standing.bodies and leg.standing.bodies  # without them nothing beside SDP crosses
     if both:
         leg.contact += recording_feature(request, near.trunk, leg.trunk)
-    fields = opening(leg, request, branch)
+    fields = leg.opening(request, branch)
     fields += [("Contact", leg.contact), ("Allow", allow(request, leg.standing.transfers))]
     for name in ("Supported", "Require"):
         tags = extensions(request, name, leg)
@@ -300,19 +299,6 @@ def invite(
     if sdp:
         fields.append(("Content-Type", SDP))
     return Request("INVITE", uri, Headers(fields), sdp)
-
-
-def opening(leg: Leg, request: Request, branch: str) -> list[tuple[str, str]]:
-    """The headers that every request has which begins something on ``leg`` (RFC 3261 8.1.1)."""
-    hops = request.max_forwards
-    return [
-        ("Via", leg.via(branch)),
-        ("Max-Forwards", str(69 if hops is None else hops - 1)),
-        ("From", f"{leg.local_uri};tag={leg.local_tag}"),
-        ("To", leg.remote_uri),
-        ("Call-ID", leg.call_id),
-        ("CSeq", f"{leg.cseq} {request.method}"),
-    ]
 
 
 def address(

@@ -92,6 +92,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         quarantined_tenants=stopped.tenants, logins=files.users, phones=files.phones,
         accounts=accounts.accounts, lookups=lookups.lookups, hep=collectors.hep, syslog=collectors.syslog,
         sinks=sinks.sinks, trunk_files=trunk_files, acl=acl.acl, acl_files=acl.files,
+        dated=tuple(sorted(material.dated)),
     )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ class Material:
     anchors: dict[str, AnchorMaterial] = field(default_factory=dict)
     lists: dict[str, tuple[FileList, ...]] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    # When what cannot be used for its dates alone could be, POSIX seconds.
+    dated: set[float] = field(default_factory=set)
     # Entries that cannot be used, and entries whose former material stays in force; each with why.
     broken: dict[Entry, Said] = field(default_factory=dict)
     held: dict[Entry, Said] = field(default_factory=dict)
@@ -65,6 +67,7 @@ def load_material(
             material.lists[name] = (
                 lists if former is None or trusted is not None else former.lists.get(name, ())
             )
+        material.dated.update(each.dated for each in problems if each.dated)
         found = _place(settings, ("trust", name), problems, directory)
         material.note(("trust", name), found, trusted, kept)
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
@@ -80,6 +83,7 @@ def load_material(
         held = former_identity(former, name, now) if loaded is None else None
         usable_ones = (loaded or held, staged)
         material.identities.update((each.name, each) for each in usable_ones if each is not None)
+        material.dated.update(each.dated for each in problems if each.dated)
         found = _place(settings, ("identities", name), problems, directory)
         material.note(("identities", name), found, loaded, held)
     return material

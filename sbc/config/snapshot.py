@@ -66,7 +66,8 @@ class Snapshot:
     ``lookups`` has the services that rules ask, ``hep`` and ``syslog`` are who is told what happens.
     ``acl`` has the rules of the access list.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` and ``acl_files`` are for the next
-    reading.
+    reading; it comes of itself when the clock passes, either way, one of the moments ``dated`` (POSIX
+    seconds), on which it hangs that a certificate or a list could not be used.
     """
 
     version: str
@@ -94,6 +95,7 @@ class Snapshot:
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
     acl: Acl = field(default_factory=Acl, repr=False)
     acl_files: AclFiles = field(default_factory=dict, repr=False)
+    dated: tuple[float, ...] = ()
     switched_off: Mapping[str, str] = field(default_factory=dict)
     version_on: str = ""
     disabled: Mapping[str, str] = field(init=False)

@@ -9,9 +9,8 @@ from typing import Any
 import gevent
 
 from sbc.demo.tls import Refused, TlsStream
-from sbc.sip.message import Message
+from sbc.sip.message import Message, serialize
 from sbc.sip.parse import ParseError
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import PING, MessageStream
 
 

@@ -5,6 +5,9 @@ caller would talk with: they stay unless they are denied by name, and without a 
 redundancy and repair (RFC 2198, RFC 4588), which go when what they carry goes.
 
 An answer may list what was not offered (RFC 3264 6.1), and then it may be sent: the rule is its rule, too.
+
+What is read here is read as ``sbc.media.sdp`` reads it, however it is spelled: a rule that one more blank
+leads past is none. A map that two readers could take for two codecs goes.
 """
 
 from __future__ import annotations
@@ -13,25 +16,14 @@ import re
 
 from dsl.decision import Codecs
 from sbc.media.errors import MediaRefused
-from sbc.media.sdp import Media
+from sbc.media.sdp import MAX_FORMATS, STATIC, Media
 
-# Payload types that need no rtpmap (RFC 3551 6).
-STATIC = {
-    "0": "PCMU",
-    "3": "GSM",
-    "4": "G723",
-    "8": "PCMA",
-    "9": "G722",
-    "13": "CN",
-    "15": "G728",
-    "18": "G729",
-}
 #: What accompanies a codec and is none.
 COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED", "RTX", "ULPFEC", "FLEXFEC", "PARITYFEC"))
 #: What carries other payload types, and how its parameters name them (RFC 2198 5, RFC 4588 8.1).
 _CARRIERS = {"RED": re.compile(r"(?<!\d)\d+(?=/|$)"), "RTX": re.compile(r"(?<=apt=)\d+")}
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
-_RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
+_RTPMAP = re.compile(rb"^a=rtpmap:(0|[1-9]\d*) +([^/\s]+)/", re.MULTILINE)
 _FMTP = re.compile(rb"^a=fmtp:(\d+) ++([^\r\n]*)", re.MULTILINE)
 _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
 
@@ -53,8 +45,8 @@ def chosen(sdp: bytes, codecs: Codecs) -> bytes:
     """
     head, *sections = sdp.split(b"\nm=")
     written, left, without = [head], 0, 0
-    for section in sections:
-        audio = _AUDIO.match(section)
+    for each in sections:
+        section, audio = _audio(each)
         if audio is None or audio[1] == b"0":
             written.append(section)
             continue
@@ -75,16 +67,16 @@ def permitted(answer: bytes, codecs: Codecs) -> bytes:
         return answer
     head, *sections = answer.split(b"\nm=")
     written = [head]
-    for section in sections:
-        audio = _AUDIO.match(section)
+    for each in sections:
+        section, audio = _audio(each)
         if audio is None or audio[1] == b"0":
             written.append(section)
             continue
         named = _named(section, audio)
         kept = _kept(
-            section, named, [each for each in named if not named[each] or _may_be(named[each], codecs)]
+            section, named, [type for type in named if not named[type] or _may_be(named[type], codecs)]
         )
-        if all(named[each] in COMPANIONS for each in kept):
+        if all(named[type] in COMPANIONS for type in kept):
             raise MediaRefused("the answer names no codec that the rules allow")
         written.append(_with(section, audio, kept))
     return b"\nm=".join(written)
@@ -92,8 +84,8 @@ def permitted(answer: bytes, codecs: Codecs) -> bytes:
 
 def first_codec(sdp: bytes) -> str:
     """The codec that a description names first for audio (RFC 3264 6.1), in capitals; "" for none."""
-    for section in sdp.split(b"\nm=")[1:]:
-        audio = _AUDIO.match(section)
+    for each in sdp.split(b"\nm=")[1:]:
+        section, audio = _audio(each)
         if audio is None or audio[1] == b"0":
             continue
         found = _named(section, audio).values()
@@ -113,6 +105,21 @@ def agreed(answer: Media) -> str:
     return next((name for name in found if name and name not in COMPANIONS), "")
 
 
+def _audio(section: bytes) -> tuple[bytes, re.Match[bytes] | None]:
+    """A section and its ``m=`` line, if it is of audio, spelled as usual; not one that nobody could use."""
+    found = _AUDIO.match(section)
+    if found is None:
+        line, end, rest = section.partition(b"\n")
+        fields = line.split()
+        if not fields or fields[0].lower() != b"audio":
+            return section, None
+        end = b"\r\n" if line.endswith(b"\r") else end
+        section = b" ".join([b"audio", *fields[1:]]) + end + rest
+        found = _AUDIO.match(section)
+    # A count instead of a list: there may be as many as a body has room for.
+    return section, found if found is not None and found[3].count(b" ") <= 2 * MAX_FORMATS else None
+
+
 def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
     """One audio stream with what may be offered of it; empty where that is no codec."""
     named = _named(section, audio)
@@ -126,9 +133,9 @@ def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
 
 def _named(section: bytes, audio: re.Match[bytes]) -> dict[str, str]:
     """The codecs of an audio stream by payload type, in capitals, in its order; '' for one without a name."""
-    names = {
-        number.decode(): name.decode("ascii", "replace").upper() for number, name in _RTPMAP.findall(section)
-    }
+    names: dict[str, str] = {}
+    for number, name in _RTPMAP.findall(section):
+        names.setdefault(number.decode(), name.decode("ascii", "replace").upper())
     return {each: names.get(each) or STATIC.get(each, "") for each in audio[3].decode().split()}
 
 
@@ -154,7 +161,8 @@ def _with(section: bytes, audio: re.Match[bytes], kept: list[str]) -> bytes:
     first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode("ascii", "replace"))
     rest = section[audio.end(3) :]
     dropped = {each for each in audio[3].split() if each.decode() not in kept}
-    return first + (b"".join(_without(rest, dropped)) if dropped else rest)
+    odd = rest.count(b"a=rtpmap") != len({number for number, _ in _RTPMAP.findall(rest)})
+    return first + (b"".join(_without(rest, dropped)) if dropped or odd else rest)
 
 
 def _may_be(name: str, codecs: Codecs) -> bool:
@@ -171,6 +179,17 @@ def _rank(name: str, codecs: Codecs) -> int:
 
 
 def _without(rest: bytes, dropped: set[bytes]) -> list[bytes]:
-    """The lines of a section that do not describe a payload type that is gone."""
-    lines = rest.splitlines(keepends=True)
-    return [line for line in lines if (found := _OF_PAYLOAD.match(line)) is None or found[1] not in dropped]
+    """The lines of a section that do not describe a payload type that is gone, nor one as two codecs."""
+    kept: list[bytes] = []
+    mapped: set[bytes] = set()
+    for line in rest.splitlines(keepends=True):
+        found = _OF_PAYLOAD.match(line)
+        if found is not None and found[1] in dropped:
+            continue
+        if line.startswith(b"a=rtpmap"):
+            said = _RTPMAP.match(line)
+            if said is None or said[1] in mapped:
+                continue
+            mapped.add(said[1])
+        kept.append(line)
+    return kept

@@ -11,8 +11,7 @@ from sbc.base import address
 from sbc.media.codecs import FAX
 from sbc.media.errors import StreamRefused
 from sbc.media.policy import MediaPolicy
-from sbc.media.rewrite import MUTED, copied, network
-from sbc.media.sdp import Media
+from sbc.media.sdp import MUTED, Media, copied, network
 from sbc.media.terms import Terms
 
 

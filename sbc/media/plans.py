@@ -9,9 +9,8 @@ from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg, pair
 from sbc.media.renumbered import numbers
-from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media, unused
+from sbc.media.sdp import Media, Origin, unused
 from sbc.media.terms import Endpoint, Terms, is_secure
 
 
@@ -48,6 +47,14 @@ def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -
             leg.tone = each.tone.beside(side).mix
 
 
+def hear_speech(plans: list[Plan], listeners: tuple[Audience, ...]) -> None:
+    """Let these hear what was a fax or a picture until now, and is speech (RFC 3264 8.3.3)."""
+    for plan in plans:
+        for side, end in plan.stream.ends.items():
+            if end.leg.tap is None:
+                lend_ears(plan.stream.kind, side, end.leg, listeners)
+
+
 class Plan:
     """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
 
@@ -69,10 +76,15 @@ class Plan:
 
 
 class Offer:
-    """The offer that is open or was answered last, of so many ``lines`` as whoever made it has written."""
+    """The offer that is open or was answered last; ``media`` and ``settled`` are by stream what that said.
 
-    __slots__ = ("answer", "answered", "known", "lines", "ours", "plans", "sdp", "side", "theirs", "told",
-                 "written")  # fmt: skip
+    ``lines`` are so many as whoever made it has written.
+    """
+
+    __slots__ = (
+        "answer", "answered", "known", "lines", "media", "ours", "plans", "sdp", "settled", "side", "theirs",
+        "told", "written",
+    )  # fmt: skip
 
     def __init__(
         self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int,
@@ -85,6 +97,8 @@ class Offer:
         self.theirs = theirs
         self.known = known
         self.lines = lines
+        self.media: list[Media] = []
+        self.settled: list[Terms | None] = []
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
 
@@ -165,6 +179,27 @@ def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:
         told = former.told or [plan.stream.answered for plan in former.plans]
         return told if sdp == former.sdp else []
     return [plan.media for plan in former.plans] if sdp == former.answered else []
+
+
+def is_held(plans: list[Plan], answer: list[Media]) -> bool:
+    """Whether silence is what was agreed: no speech goes both ways (RFC 3264 8.4), or nothing was offered.
+
+    A picture that is shown one way beside speech, or not at all, is no hold; without speech it is one.
+    """
+    spoken = shown = False
+    speech = pictures = False
+    for plan, media in zip(plans, answer, strict=True):
+        if plan.terms is None or not media.port:
+            continue
+        both = plan.media.direction == "sendrecv" == media.direction
+        both = both and plan.media.host is not None and media.host is not None
+        if media.kind == "audio":
+            speech, spoken = True, spoken or both
+        else:
+            pictures, shown = True, shown or both
+    if speech or pictures:
+        return not (spoken if speech else shown)
+    return not any([plan.terms is not None for plan in plans])
 
 
 def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:

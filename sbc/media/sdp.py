@@ -1,26 +1,31 @@
 """Session descriptions (RFC 8866), read leniently and written strictly.
 
 Devices get the order of lines and the optional ones wrong, and it does not matter: nothing of a
-description leaves this system except through the allow-list in ``rewrite.py``. What does matter
-is that a line is one line (a lone CR or a NUL could smuggle a second one past us), that numbers
+description leaves this system except through an allow-list (``section``). What does matter is
+that a line is one line (a lone CR or a NUL could smuggle a second one past us), that numbers
 are numbers in range, and that an address is a literal unicast address: a name would have to be
 resolved, and a multicast or broadcast address would multiply what is sent to it.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Literal
 
 from sbc.base import PeerError
+from sbc.media.sdes import CryptoLine, format_crypto
 
 MAX_MEDIA: Final = 16
+#: RTP payload types (RFC 3550 5.1).
+MAX_FORMATS: Final = 128
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 #: Texts up to this many octets are kept, this many of them.
 _KEPT_SIZE: Final = 2048
 _KEPT: Final = 512
 _CONTROLS: Final = (b"\r", b"\0")
+_odd_blank: Final = re.compile(r"[\x0b\x0c\x1c-\x1f]").search
 _SECRETS: Final = (b"inline:", b"ice-pwd:", b"k=")
 
 
@@ -28,10 +33,11 @@ class Lines:
     """What the lines say without ``a=crypto`` and the first words. Shared between descriptions!
 
     Of an ``m=`` line these are ``proto``, ``formats`` (``payload`` as they are written) and ``rtp``: whether
-    all are RTP payload types (RFC 3550 5.1). They are empty for the lines before the first ``m=``.
-    ``attributes`` and ``bandwidth`` are the values of ``a=`` and ``b=`` in order; ``connected`` tells
-    whether there is a ``c=`` and ``host`` which; ``origin`` is None without ``o=``; ``direction`` and
-    ``rtcp`` (RFC 3605) are '' and None where no attribute names them. ``copied`` is for whoever writes.
+    all are RTP payload types (RFC 3550 5.1) and no more than there can be. They are empty for the lines
+    before the first ``m=``. ``attributes`` and ``bandwidth`` are the values of ``a=`` and ``b=`` in order;
+    ``connected`` tells whether there is a ``c=`` and ``host`` which; ``origin`` is None without ``o=``;
+    ``direction`` and ``rtcp`` (RFC 3605) are '' and None where no attribute names them. ``copied`` is for
+    whoever writes.
     """
 
     __slots__ = (
@@ -42,7 +48,9 @@ class Lines:
     def __init__(self, value: str, lines: list[str]) -> None:
         self.proto, *self.formats = value.split() or [""]
         self.payload = " ".join(self.formats)
-        self.rtp = all(map(_is_payload_type, self.formats))
+        # What else is a blank to Python is none to other readers, who would see other formats here.
+        self.rtp = len(self.formats) <= MAX_FORMATS and value.isascii() and not _odd_blank(value)
+        self.rtp = self.rtp and all(map(_is_payload_type, self.formats))
         self.host: str | None = None
         self.connected = False
         self.origin: str | None = None
@@ -67,11 +75,14 @@ class Lines:
 
 
 def _is_payload_type(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128
+    """As other readers see it, too: by text 018 is not 18, by number it is."""
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128 and text == str(int(text))
 
 
 class Media:
     """One ``m=`` section; ``host`` is None for ``c=IN IP4 0.0.0.0``, which means: send nothing to me.
+
+    Its ``kind`` is in small letters: media types have no case (RFC 6838 4.2).
 
     ``crypto`` are the values of its ``a=crypto`` lines, which are not among its ``lines``. ``direction`` is
     its own, else that of the ``session``, the lines before the first ``m=``, else sendrecv (RFC 8866 6.7).
@@ -155,7 +166,7 @@ def _media(section: bytes, session: Lines) -> Media:
             if number:
                 raise
             lines = _read_unused(rest)
-    return Media(_text(kind), number, lines, session, crypto)
+    return Media(_text(kind).lower(), number, lines, session, crypto)
 
 
 def unused(media: Media) -> Media:
@@ -285,3 +296,135 @@ def unicast(text: str) -> str | None:
     if address.is_link_local:
         raise PeerError("SDP names an address that holds on one link only", 488)
     return None if address.is_unspecified else str(address)
+
+
+# What an offer says in short, for whoever decides on the call.
+
+# Payload types that need no rtpmap (RFC 3551 6).
+STATIC: Final = {
+    "0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "13": "CN", "15": "G728", "18": "G729",
+}  # fmt: skip
+_TELLING: Final = (b"m=", b"a=rtpmap", b"a=crypto")
+_RTPMAP: Final = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
+# Lenient about blanks and case, as descriptions are read above.
+_AUDIO: Final = re.compile(rb"^m=audio[ \t]+[\d/]+[ \t]+(\S+)[ \t]+([0-9 \t]+)", re.MULTILINE | re.IGNORECASE)
+
+#: What an offer says: codec names, and whether SRTP is asked for.
+Offered = tuple[tuple[str, ...], Literal["none", "offered", "required"]]
+
+
+def describe_offer(body: bytes) -> Offered:
+    """Codec names that an SDP offer lists for audio, and what it says of SRTP."""
+    head, _, audio = body.partition(b"\nm=audio ")
+    port, _, media = audio.partition(b" ")
+    # A device says the same in every offer, but for the port.
+    if port.isdigit() and may_keep(media) and not holds_any(head, _TELLING):
+        return _described(media)
+    return _describe(body)
+
+
+@lru_cache(maxsize=512)
+def _described(media: bytes) -> Offered:
+    return _describe(b"m=audio 0 " + media)
+
+
+def _describe(body: bytes) -> Offered:
+    audio = _AUDIO.search(body)
+    if audio is None:
+        return (), "none"
+    named = [name.decode("ascii", "replace").upper() for name in _RTPMAP.findall(body)]
+    static = [STATIC[each] for each in audio[2].decode().split() if each in STATIC]
+    codecs = tuple(dict.fromkeys(static + named))
+    if b"SAVP" in audio[1]:
+        return codecs, "required"
+    return codecs, "offered" if b"\na=crypto:" in body else "none"
+
+
+# Our description, written from a peer's: nothing is copied because it was not forbidden. Addresses, the
+# origin, the session's name, ICE candidates, keys, fingerprints, SSRC and CNAME lines and whatever is
+# invented tomorrow stay on the leg they came from; a topology hidden by a deny-list is hidden until the next
+# RFC.
+
+_ALLOWED = frozenset(
+    "rtpmap fmtp ptime maxptime silenceSupp framerate framesize imageattr rtcp-fb rtcp-rsize".split()
+)
+_BANDWIDTHS = ("AS", "TIAS", "CT", "RS", "RR")
+#: What a direction becomes when the same peer also says "send me nothing" by a null address.
+MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
+
+
+def section(
+    media: Media, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...], address: str = ""
+) -> str:  # fmt: skip
+    """Write an ``m=`` section on our ``port`` from the peer's ``media``.
+
+    ``address`` is where the port is, '' where the session's line says so.
+    """
+    direction = media.direction
+    if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
+        direction = MUTED.get(direction, direction)
+    attributes = media.lines.copied or copied(media.lines)
+    crypto = "".join([f"a=crypto:{format_crypto(line)}\r\n" for line in lines]) if lines else ""
+    # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
+    rtcp = "rtcp-mux" if mux else f"rtcp:{port + 1}"
+    where = f"c={network(address)}\r\n" if address else ""
+    return (
+        f"m={media.kind} {port} {profile} {media.lines.payload}\r\n"
+        f"{where}{attributes}{crypto}a={direction}\r\na={rtcp}\r\n"
+    )
+
+
+def labels(media: Media) -> str:
+    """The lines by which what else is said of the call names this stream (RFC 4574)."""
+    return "".join([f"a={each}\r\n" for each in media.lines.attributes if each.startswith("label:")])
+
+
+def copied(lines: Lines) -> str:
+    """The lines that may leave: bandwidths, which stand before attributes (RFC 8866 5), and those."""
+    if lines.copied is not None:
+        return lines.copied
+    text = []
+    for value in lines.bandwidth:
+        kind, _, number = value.partition(":")
+        if kind in _BANDWIDTHS and number.isascii() and number.isdigit():
+            text.append(f"b={value}\r\n")
+    for each in lines.attributes:
+        if each.partition(":")[0] in _ALLOWED or each[:3].upper() == "T38":
+            text.append(f"a={each}\r\n")
+    lines.copied = "".join(text)
+    return lines.copied
+
+
+def network(address: str) -> str:
+    """The words of a ``c=`` or ``o=`` line that say where something is."""
+    return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
+
+
+def rejected(media: Media) -> str:
+    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1).
+
+    Some fill such a line with what is no payload type (255), over which others fall.
+    """
+    used = media.lines.rtp or not media.proto.startswith("RTP/")
+    return f"m={media.kind} 0 {media.proto} {media.formats[0] if used else 0}\r\n"
+
+
+class Origin:
+    """Our ``o=`` line towards one peer: the version grows only when the content did (RFC 3264 8)."""
+
+    __slots__ = ("_body", "_id", "_version")
+
+    def __init__(self, id: int) -> None:
+        self._id = id
+        self._version = 0
+        self._body = ""
+
+    def write(self, address: str, sections: list[str]) -> bytes:
+        """Return the whole description, its media at ``address``."""
+        where = network(address)
+        body = f"s=-\r\nc={where}\r\nt=0 0\r\n{''.join(sections)}"
+        if body != self._body:
+            self._body = body
+            self._version += 1
+        head = f"v=0\r\no=- {self._id} {self._version} {where}\r\n"
+        return (head + body).encode("utf-8", "surrogateescape")

@@ -36,6 +36,8 @@ from sbc.media.plans import (
     Stream,
     by_stream,
     drop_over,
+    hear_speech,
+    is_held,
     left_out,
     lend_ears,
     prefer_secured,
@@ -45,8 +47,7 @@ from sbc.media.plans import (
 )
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
-from sbc.media.rewrite import Origin, labels, rejected, section
-from sbc.media.sdp import Media, SessionDescription, parse_sdp
+from sbc.media.sdp import Media, Origin, SessionDescription, labels, parse_sdp, rejected, section
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import (
     PROFILES,
@@ -66,8 +67,10 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_audience", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins",
-                 "_seen", "_seen_at", "_staged", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = (
+        "_alias_key", "_audience", "_branch", "_branches", "_ids", "_in_force", "_networks", "_offer",
+        "_origins", "_seen", "_seen_at", "_staged", "call_id", "held", "streams",
+    )  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -76,6 +79,7 @@ class MediaSession:
         self._ids = ids
         self._networks = networks
         self._offer: Offer | None = None
+        self._in_force: Offer | None = None  # whose answer holds
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
@@ -110,7 +114,7 @@ class MediaSession:
         far = self._networks.towards(theirs.network, theirs.signalling_host)
         self._take_ports(plans, side, far, ours if side == "a" else theirs)
         known = len(self.streams)
-        for plan in plans[:known]:
+        for plan in plans[:known] if not self._branch else ():  # else who waits may need a key again
             for end in plan.stream.ends.values():
                 end.prune()
         for plan in plans[known:]:
@@ -136,13 +140,13 @@ class MediaSession:
         if offer is None or offer.side == side:
             raise PeerError("an answer came without an offer", 488)
         if sdp == offer.answered:
+            self._enforce(side)
             return offer.answer
         codecs = offer.theirs.codecs
         description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
         answered = by_stream(offer.plans, description.media)
         settled: list[Terms | None] = []
         sections: list[str] = []
-        held, moving = False, False
         address = _session_address(offer.plans, offer.side)
         if not address:
             policy = offer.ours
@@ -155,11 +159,9 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-            for used, each in ((plan.terms is not None, plan.media), (media.port > 0, media)):
-                moving = moving or used
-                held = held or (used and (each.direction != "sendrecv" or not each.host))
-        put_in_force(offer, side, answered, settled)
-        self.held = held or not moving
+        offer.media, offer.settled = answered, settled
+        self._in_force = None  # the answer is another one than before, if there was one
+        self._enforce(side)
         self._return_ports(offer.plans)
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections[: offer.lines])
@@ -167,6 +169,16 @@ class MediaSession:
         if self._audience:
             self._describe(self._audience)
         return offer.answer
+
+    def _enforce(self, side: str) -> None:
+        """Let the answer from ``side`` hold, unless it does."""
+        offer = self._offer
+        if offer is not None and offer is not self._in_force and offer.media:
+            put_in_force(offer, side, offer.media, offer.settled)
+            if self._audience:
+                hear_speech(offer.plans, self._audience)
+            self._in_force = offer
+            self.held = is_held(offer.plans, offer.media)
 
     def rollback(self) -> None:
         """Return to the terms before the last offer, which was refused or given up.
@@ -176,6 +188,7 @@ class MediaSession:
         if self._offer is None or not self._staged:
             return
         offer, self._offer, self._staged = self._offer, None, False
+        self._in_force = None
         for plan in offer.plans:
             plan.stream.ends["a"].apply(plan.before[0])
             plan.stream.ends["b"].apply(plan.before[1])
@@ -208,6 +221,9 @@ class MediaSession:
             known = index < len(came.ends)
             end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
             stream.ends["b"], near.other = end, end.leg
+        # The caller was told another key for each, and may have been told other payload types.
+        if self._offer is not None and self._offer.side == "a":
+            self._enforce("b")
         return former
 
     def take(self, branch: int) -> None:
@@ -234,15 +250,22 @@ class MediaSession:
 
     def _vacate(self) -> None:
         """Nobody is in the callee's place any more."""
-        self._offer, self._staged = None, False
+        self._offer, self._in_force, self._staged = None, None, False
         self._origins.pop("b", None)
         for stream in self.streams:
             stream.ends["b"].forget()
             stream.ends["b"].give_ports()
 
     def close(self) -> MediaStats:
-        """Silence every leg, give the ports back and return the final counters."""
+        """Silence every leg, give the ports back and return the final counters.
+
+        A leg on which anything has passed in the clear was not protected, whatever it was at the end.
+        """
         stats = self.stats()
+        for stream, told in zip(self.streams, stats.streams, strict=True):
+            for end, leg in ((stream.ends["a"], told.a), (stream.ends["b"], told.b)):
+                if end.clear:
+                    leg.suite = ""
         for each in (self._branches or {}).values():
             for end in each.ends:
                 end.close()
@@ -315,13 +338,17 @@ class MediaSession:
                 stream = Stream(media.kind, self._alias_key, self._audience)
             terms, place = None, None
             try:
-                if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
-                    terms, place = self._terms(media, ours, stream.ends[side])
-                elif media.port and is_fax(media):
-                    place = stream.ends[side].place or self._networks.receiving(
+                audible = media.proto in PROFILES
+                if media.port and (audible or is_fax(media)):  # asked for, and of a kind that is relayed
+                    end = stream.ends[side]
+                    own = end.place or self._networks.receiving(
                         ours.network, media.host, ours.signalling_host
                     )
-                    terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
+                    if audible:
+                        offered = terms_from_offer(self._ids, media, ours, end.former, end.told)
+                    else:
+                        offered = fax.offered_terms(media, ours, theirs)
+                    terms, place = self._sendable(offered, media, own), own
             except StreamRefused as error:
                 why = error.reason
             plans.append(Plan(media, stream, terms, place))
@@ -339,12 +366,6 @@ class MediaSession:
                 feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
                 plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
-
-    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
-        """The terms of an offered stream, and where the offering leg receives it."""
-        place = end.place or self._networks.receiving(ours.network, media.host, ours.signalling_host)
-        terms = terms_from_offer(self._ids, media, ours, end.former, end.told)
-        return self._sendable(terms, media, place), place
 
     def _answered_terms(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -398,7 +419,7 @@ class MediaSession:
                     if end.place is not None:
                         continue
                     place = plan.place if each == side and plan.place is not None else far
-                    end.take_ports(place, caller.trunk, caller.ports)
+                    end.local, end.place = place.ports.take(caller.trunk, caller.ports), place
                     taken.append(end)
             whole = True
         finally:

@@ -201,6 +201,8 @@ class Protector(_Context):
         ssrc = data[8:12]
         if ssrc != self._last:
             self._begin(ssrc, data)
+        elif data[2] == 0xFF and self._latest[2] == 0:
+            self._refuse_before_all(ssrc)
         self._latest = data
         return _run(_protect, self._handle, data)
 
@@ -214,6 +216,9 @@ class Protector(_Context):
 
     def _begin(self, ssrc: bytes, data: bytes) -> None:
         if ssrc in self._known:
+            last = self._known[ssrc]
+            if data[2] == 0xFF and last is not None and last < 0x100:
+                self._refuse_before_all(ssrc)
             self._turn(ssrc)
         elif ssrc not in self._past:
             if len(self._past) >= _PAST:
@@ -226,6 +231,15 @@ class Protector(_Context):
                 raise SrtpError("replay")
             self._resume(ssrc, index >> 16)
             self._turn(ssrc)
+
+    def _refuse_before_all(self, ssrc: bytes) -> None:
+        """SrtpError for a number before a wrap that comes behind one after it, unless it has an index.
+
+        It has none in the first round: it was overtaken by all that was sent. libsrtp would take it for the
+        end of that round, and all that follows for the next one, which no receiver does.
+        """
+        if not self._roc(ssrc):
+            raise SrtpError("replay")
 
 
 def _nearest(index: int, sequence: int) -> int:

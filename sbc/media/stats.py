@@ -18,9 +18,9 @@ from sbc.media.quality import Quality
 class LegStats:
     """Counters of one leg: packets and payload bytes (RTP and RTCP), losses by RTP sequence number.
 
-    ``refused`` counts dropped packets by reason, ``suite`` is '' on a plain leg, and ``remote``
-    is the latched source, else the address of the SDP. ``codec`` is what the last answer chose to talk with,
-    ``quality`` how well that went, None where nothing is known.
+    ``refused`` counts dropped packets by reason, ``suite`` is '' on a leg of which anything is plain, and
+    ``remote`` is the latched source, else the address of the SDP. ``codec`` is what the last answer chose to
+    talk with, ``quality`` how well that went, None where nothing is known.
     """
 
     packets_in: int
@@ -87,6 +87,11 @@ class MediaStats:
         return _sum([each.b for each in self.streams])
 
 
+def _is_clear(leg: LegStats) -> bool:
+    """Whether something passes, or may, that is not protected; a stream that was rejected is nothing."""
+    return not leg.suite and (leg.remote is not None or leg.packets_in + leg.packets_out > 0)
+
+
 def _sum(legs: list[LegStats]) -> LegStats:
     if len(legs) == 1:
         return legs[0]
@@ -100,7 +105,7 @@ def _sum(legs: list[LegStats]) -> LegStats:
         sum(each.bytes_out for each in legs),
         sum(each.lost for each in legs),
         dict(refused),
-        next((each.suite for each in legs if each.suite), ""),
+        "" if any(map(_is_clear, legs)) else next((each.suite for each in legs if each.suite), ""),
         next((each.remote for each in legs if each.remote), None),
         next((each.codec for each in legs if each.codec), ""),
         next((each.quality for each in legs if each.codec), None),

@@ -81,7 +81,10 @@ class Terms:
 class Endpoint:
     """One leg of one stream: its relay leg, our port (0 while none) and its place, its terms and contexts."""
 
-    __slots__ = ("_receivers", "_senders", "leg", "local", "numbers", "place", "terms", "told", "voice")
+    __slots__ = (
+        "_before", "_receivers", "_senders", "clear", "leg", "local", "numbers", "place", "terms", "told",
+        "voice",
+    )  # fmt: skip
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
@@ -93,6 +96,9 @@ class Endpoint:
         self.numbers: Numbers | None = None  # how what is sent here is to be renumbered
         #: Which key of ours the peer that has a key was told: a fork may be gone back to.
         self.told: dict[bytes, CryptoLine] = {}
+        #: Whether something has passed in the clear; so many packets had passed when the terms began.
+        self.clear = False
+        self._before = 0
         self._senders: dict[bytes, Protector] | None = None
         self._receivers: dict[tuple[str, bytes, bytes], Unprotector] | None = None
 
@@ -100,6 +106,10 @@ class Endpoint:
         """Make ``terms`` hold from the next packet on; None silences the leg."""
         leg = self.leg
         former, self.terms = self.terms, terms
+        passed = leg.packets_in + leg.packets_out
+        if former is not None and former.theirs is None and passed != self._before:
+            self.clear = True
+        self._before = passed
         speech = terms is not None and terms.profile.startswith("RTP/")
         if not speech and leg.unprotect is not None:
             self.voice = former
@@ -140,6 +150,7 @@ class Endpoint:
         """Silence the leg and drop its keys for good: another peer will take its place."""
         self.apply(None)
         self.voice = self.numbers = None
+        self.clear = False
         self._senders = self._receivers = None
         self.told = {}
 
@@ -171,11 +182,6 @@ class Endpoint:
         if len(self._receivers) > _FORMER_KEYS:
             del self._receivers[next(iter(self._receivers))]
         return context
-
-    def take_ports(self, place: Place, trunk: str, most: int | None) -> None:
-        """Receive in ``place`` from now on, for a call of ``trunk``; LocalError where no port is left."""
-        self.local = place.ports.take(trunk, most)
-        self.place = place
 
     def give_ports(self) -> None:
         """Give the ports back; harmless without any."""

@@ -57,9 +57,8 @@ from sbc.observe.tap import Tap
 from sbc.policy.suspicion import Kind
 from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
-from sbc.sip.message import Message
+from sbc.sip.message import Message, serialize
 from sbc.sip.parse import ParseError
-from sbc.sip.serialize import serialize
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 from sbc.tls.failure import Failure
 
@@ -479,7 +478,7 @@ class Driver:
     def _note(self, command: Note) -> list[Command]:
         media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None
         now = self.clock.now()
-        if self.tap.followers:
+        if self.tap.listeners:
             self.tap.noted(command, now)
         self.observer.note(command, media, now)
         return []

@@ -17,7 +17,7 @@ from sbc.flow import Flow, TlsFacts
 from sbc.media.kept import Kept
 from sbc.media.quality import Quality
 from sbc.media.stats import LegStats, MediaStats
-from sbc.observe.text import iso_time, redact
+from sbc.observe.text import iso_time, redact, whole
 
 # The file of the records, in the state directory.
 RECORDS: Final = "calls.jsonl"
@@ -160,7 +160,7 @@ def _truth(value: object) -> str:
 
 
 def _safe(value: object) -> str:
-    return _text(redact(str(value))) if value else '""'
+    return _text(whole(redact(str(value)))) if value else '""'
 
 
 def _seconds(length: object) -> str:

@@ -11,11 +11,17 @@ the octets in it are whole and unmasked, so nothing that leaves the process may 
 (``sbc.observe.trace.masking``).
 
     sbc.driver.tap.follow(follower)      # and leave(follower)
+
+One follower is always there: ``Rings`` keep the last messages of every trunk, for whoever asks afterwards
+what happened. A ring holds so many messages of its trunk, with what the rules decided about its calls between
+them. It is bounded in octets too, and so are all rings together: the more trunks have one, the less each may
+hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from dsl.decision import Decision
@@ -25,6 +31,12 @@ from sbc.flow import Flow, Path
 from sbc.observe.faults import place_of
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
+
+# Octets that one ring may hold, and all together: two hundred messages have some 200 KiB.
+OF_ONE: Final = 1 << 20
+OF_ALL: Final = 64 << 20
+# What a message takes beside its octets.
+OVERHEAD: Final = 250
 
 _NO_CALL: Final = ("", "", "")
 
@@ -69,6 +81,9 @@ class Ruling:
         self.decision = decision
 
 
+Event = Seen | Ruling
+
+
 class Follower(Protocol):
     """Who is told; each must return at once."""
 
@@ -85,28 +100,34 @@ class Follower(Protocol):
 class Tap:
     """Where the driver tells and ``followers`` hear; ``fault`` is told of one that failed."""
 
-    __slots__ = ("_call_ids", "_fault", "followers")
+    __slots__ = ("_call_ids", "_fault", "followers", "listeners")
 
     def __init__(self, call_ids: CallIds, fault: Callable[[str], object]) -> None:
-        self.followers: tuple[Follower, ...] = ()
+        self.followers: tuple[Follower | Rings, ...] = ()
+        self.listeners: tuple[Follower, ...] = ()  # those of them that are told more than the messages
         self._call_ids = call_ids
         self._fault = fault
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: Follower | Rings) -> None:
         """Tell ``follower`` from now on."""
-        self.followers = (*self.followers, follower)
+        self._tell_all((*self.followers, follower))
 
-    def leave(self, follower: Follower) -> None:
+    def leave(self, follower: Follower | Rings) -> None:
         """Tell ``follower`` nothing more; harmless twice."""
-        self.followers = tuple([each for each in self.followers if each is not follower])
+        self._tell_all(tuple([each for each in self.followers if each is not follower]))
+
+    def _tell_all(self, followers: tuple[Follower | Rings, ...]) -> None:
+        self.followers = followers
+        self.listeners = tuple([each for each in followers if not isinstance(each, Rings)])
 
     # What the driver tells
 
     def heard(self, flow: Flow, message: Message, at: float, now: float) -> None:
         """``message`` came on ``flow``."""
-        octets = message.take_octets()
-        if octets:
-            self._message(flow, message, octets, False, at, now)
+        head = message.head
+        if head:
+            message.head = b""  # it is not kept for as long as the message is
+            self._message(flow, message, head + b"\r\n" + message.body, False, at, now)
 
     def sent(self, flow: Flow, message: Message, octets: bytes, at: float, now: float) -> None:
         """``message`` went out on ``flow`` as ``octets``."""
@@ -120,7 +141,7 @@ class Tap:
         self, flow: Flow, message: Message, octets: bytes, sent: bool, at: float, now: float
     ) -> None:
         call_id = message.headers.first.get("call-id", "")
-        call, trunk, side = self._call_ids.of(call_id) or _NO_CALL
+        call, trunk, side = self._call_ids.found.get(call_id) or _NO_CALL
         self._tell(Seen(at, now, sent, flow.path, octets, call_id, call, side, trunk))
 
     def _tell(self, seen: Seen) -> None:
@@ -140,13 +161,93 @@ class Tap:
                 self._failed(each, error)
 
     def noted(self, note: Note, now: float) -> None:
-        """The core noted something."""
-        for each in self.followers:
+        """The core noted something; worth calling where there are ``listeners``."""
+        for each in self.listeners:
             try:
                 each.noted(note, now)
             except Exception as error:
                 self._failed(each, error)
 
-    def _failed(self, follower: Follower, error: Exception) -> None:
+    def _failed(self, follower: Follower | Rings, error: Exception) -> None:
         self.leave(follower)
         self._fault(place_of(error))
+
+
+class _Ring:
+    __slots__ = ("events", "messages", "octets")
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque()
+        self.messages = 0
+        self.octets = 0
+
+    def shrink(self, messages: int, octets: int) -> None:
+        events, shrunk = self.events, False
+        while events and (
+            self.messages > messages
+            or self.octets > octets
+            or (shrunk and isinstance(events[0], Ruling))  # about a message that is gone
+        ):
+            event, shrunk = events.popleft(), True
+            if isinstance(event, Seen):
+                self.messages -= 1
+                self.octets -= len(event.octets)
+            self.octets -= OVERHEAD
+
+
+class Rings:
+    """The follower that keeps the last ``most`` messages of each trunk; with 0 it keeps none."""
+
+    __slots__ = ("_each", "_most", "_rings")
+
+    def __init__(self, most: int = 0) -> None:
+        self._most = most
+        self._rings: dict[str, _Ring] = {}
+        self._each = OF_ONE
+
+    def keep(self, most: int, trunks: Iterable[str]) -> None:
+        """From now on keep the last ``most`` messages of each trunk, and those of ``trunks`` alone."""
+        self._most = most
+        known = set(trunks)
+        for name in list(self._rings):
+            if not most or name not in known:
+                del self._rings[name]
+        self._share()
+
+    def seen(self, seen: Seen) -> None:
+        """Keep a message, and let go of the oldest of its trunk for it."""
+        ring = self._rings.get(seen.trunk) or self._new(seen.trunk)
+        ring.events.append(seen)
+        ring.messages += 1
+        ring.octets += len(seen.octets) + OVERHEAD
+        if ring.messages > self._most or ring.octets > self._each:
+            ring.shrink(self._most, self._each)
+
+    def decided(self, ruling: Ruling) -> None:
+        """Keep it between the messages of the caller's trunk."""
+        ring = self._rings.get(ruling.trunk)
+        if ring is not None:
+            ring.events.append(ruling)
+            ring.octets += OVERHEAD
+            if ring.octets > self._each:
+                ring.shrink(self._most, self._each)
+
+    def last(self) -> list[Event]:
+        """What is kept of all trunks, in the order in which it happened."""
+        events = [event for ring in self._rings.values() for event in ring.events]
+        return sorted(events, key=lambda event: event.at)
+
+    @property
+    def octets(self) -> int:
+        """What all of it takes, about."""
+        return sum(ring.octets for ring in self._rings.values())
+
+    def _new(self, trunk: str) -> _Ring:
+        ring = self._rings[trunk] = _Ring()
+        self._share()
+        return ring
+
+    def _share(self) -> None:
+        self._each = min(OF_ONE, OF_ALL // max(1, len(self._rings)))
+        for ring in self._rings.values():
+            ring.shrink(self._most, self._each)

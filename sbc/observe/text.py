@@ -114,8 +114,11 @@ def _json_value(name: str, value: object) -> int | float | str:
         return REDACTED
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    text = redact(value if isinstance(value, str) else str(value))
-    # A byte that was not UTF-8, kept by surrogateescape, would be half a character in JSON.
+    return whole(redact(value if isinstance(value, str) else str(value)))
+
+
+def whole(text: str) -> str:
+    """``text`` as JSON can have it: a byte that was not UTF-8 would be half a character, and is an escape."""
     return text if text.isprintable() else "".join([_whole(each) for each in text])
 
 

@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from sbc.base import PeerError
-from sbc.sip.address import parse_name_addr
 from sbc.sip.grammar import decimal, quote, split_commas
-from sbc.sip.uri import Uri
+from sbc.sip.uri import Uri, parse_name_addr
 
 Field = tuple[str, str]
 Diverted = Literal["pass", "diversion", "history-info", "none"]

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 from sbc.flow import Flow
 from sbc.registrar.binding import Binding
 from sbc.registrar.equal import same_contact
-from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import ParseError, decimal, unquote
 from sbc.sip.message import Request
-from sbc.sip.uri import Uri
+from sbc.sip.uri import NameAddr, Uri, parse_name_addr
 
 Field = tuple[str, str]
 
@@ -28,9 +28,11 @@ OUTBOUND: Final = "outbound"
 PATH: Final = "path"
 #: Below this no registrar may refuse an expiry as too brief (RFC 3261 10.3 step 7).
 HOUR: Final = 3600
-#: Octets of a Contact's URI, of its instance, and of all Path values: what is kept for a user is bounded.
+#: Octets of a Contact's URI, of its instance, of a Call-ID, and of all Path values: what is kept of a user is
+#: bounded.
 LONGEST_CONTACT: Final = 1000
 LONGEST_INSTANCE: Final = 200
+LONGEST_CALL_ID: Final = 255
 LONGEST_PATH: Final = 2000
 #: How often a phone is asked to say something on its connection (RFC 5626 4.4.1), in seconds.
 FLOW_TIMER: Final = 120
@@ -138,7 +140,7 @@ def _without_any(request: Request, values: list[str], known: list[Binding]) -> C
 
 def _in_order(request: Request, known: Binding) -> None:
     """Refuse what is older than what the same phone has said before (step 6 and 7)."""
-    if known.call_id == request.call_id and request.cseq.number <= known.cseq:
+    if known.call_id == _call_id(request) and request.cseq.number <= known.cseq:
         why = f"CSeq {request.cseq.number} of one Call-ID comes after {known.cseq}"
         raise Refused(500, "CSeq Out Of Order", why)
 
@@ -170,21 +172,31 @@ def _with(
     fresh = change.bindings
     if len(fresh) > terms.contacts:
         raise Refused(403, "Too Many Contacts", f"{len(fresh)} contacts, and {terms.contacts} are the most")
-    change.removed += _make_room(left, len(fresh) + len(left) - terms.contacts, bool(fresh))
+    change.removed += _make_room(left, fresh, terms.contacts)
     change.bindings = [*left, *fresh]
     change.changed = bool(fresh or change.removed)
     return change
 
 
-def _make_room(left: list[Binding], many: int, needed: bool) -> list[Binding]:
-    """Take out of ``left`` what nobody can be reached by any more, the oldest first; Refused."""
-    if many <= 0 or not needed:
+def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Binding]:
+    """Take out of ``left`` what nobody can be reached by any more, the oldest first; Refused.
+
+    Where that is not enough, what the same phones have said before: who comes back with another address, over
+    UDP too, is known by its instance (RFC 5626 4.1). A phone that numbers its flows says itself which it
+    replaces.
+    """
+    many = len(fresh) + len(left) - most
+    if many <= 0 or not fresh:
         return []
-    gone = [each for each in left if each.transport != "udp" and (each.flow is None or not each.flow.alive)]
+    lost = [each for each in left if each.transport != "udp" and (each.flow is None or not each.flow.alive)]
+    gone = sorted(lost, key=_age)
+    if len(gone) < many:
+        back = [each.instance for each in fresh if each.instance]
+        former = [each for each in left if each.instance in back and not each.reg_id and each not in gone]
+        gone += sorted(former, key=_age)
     if len(gone) < many:
         why = "all the contacts that the user may have are there: raise `contacts`, or wait until one expires"
         raise Refused(403, "Too Many Contacts", why)
-    gone.sort(key=_age)
     for each in gone[:many]:
         left.remove(each)
     return gone[:many]
@@ -214,9 +226,17 @@ def _binding(
     agent = request.headers.get("User-Agent") or ""
     return Binding(
         user, wish.uri, flow, flow.remote, flow.transport, flow.trunk or "",
-        expires_at=now + wish.expires, registered_at=now, call_id=request.call_id, cseq=request.cseq.number,
+        expires_at=now + wish.expires, registered_at=now, call_id=_call_id(request), cseq=request.cseq.number,
         path=path, q=wish.q, instance=wish.instance, reg_id=wish.reg_id, user_agent=agent[:200],
     )  # fmt: skip
+
+
+def _call_id(request: Request) -> str:
+    """The Call-ID of ``request`` as it is kept: as long as phones make them, or else what tells it apart."""
+    said = request.call_id
+    if len(said) <= LONGEST_CALL_ID:
+        return said
+    return sha256(said.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 # What each Contact asks for

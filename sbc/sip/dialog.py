@@ -13,10 +13,9 @@ import re
 from typing import Final, Literal
 
 from sbc.base import PeerError
-from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
-from sbc.sip.uri import Uri, parse_uri
+from sbc.sip.uri import NameAddr, Uri, parse_name_addr, parse_uri
 
 _TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))
 # Only where no blank stands before, or every blank of a long run would be a place to begin.

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from sbc.sip.address import NameAddr
 from sbc.sip.grammar import (
     LONGEST_KEPT,
     TOKEN,
@@ -26,7 +25,7 @@ from sbc.sip.grammar import (
     recent,
     split_commas,
 )
-from sbc.sip.uri import HOST, check_ipv6
+from sbc.sip.uri import HOST, NameAddr, check_ipv6
 
 Field = tuple[str, str]
 

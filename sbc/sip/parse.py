@@ -8,7 +8,7 @@ is refused, because two readers could then disagree about what the message says.
 other bytes survive as surrogates, so a value leaves as it came.
 
 What a message must satisfy before anything decides about it (RFC 3261 8.1.1, 16.3; RFC 4475) is ``validate``:
-after it no typed view of the message raises, but ``contact`` of what answers a REGISTER.
+after it no typed view of the message raises.
 """
 
 from __future__ import annotations
@@ -225,11 +225,11 @@ def validate(message: Message) -> None:
             raise ParseError("the Via branch is only the magic cookie")
         method = message.cseq.method
         message.call_id  # noqa: B018
-        scheme = message.to.uri.scheme
         message.from_  # noqa: B018
+        scheme = message.to.uri.scheme
         first = headers.first
-        # What a registrar lists are bindings, of others too: each is read by itself (RFC 3261 10.3).
-        if "contact" in first and (method != "REGISTER" or message.is_request):
+        # A registrar tells of all devices, whatever these have said of themselves; its 200 is read elsewhere.
+        if "contact" in first and (method != "REGISTER" or isinstance(message, Request)):
             message.contact  # noqa: B018
         if "route" in first:
             message.routes  # noqa: B018

@@ -147,9 +147,9 @@ class Admission:
         return all(each.demands for each in self.candidates)
 
     @property
-    def pins(self) -> bool:
-        """True where a certificate without a known issuer may still be accepted by its key."""
-        return any(anchor.kind == "pin" for each in self.candidates for anchor in each.anchors)
+    def pins(self) -> frozenset[str]:
+        """The keys by which a certificate may be accepted whoever issued it."""
+        return frozenset[str]().union(*(anchor.pins for anchor in self.anchors))
 
     @property
     def server_auth_will_do(self) -> bool:

@@ -62,7 +62,7 @@ class Judge:
 
     __slots__ = (
         "__weakref__", "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "assumed",
-        "cache", "chain", "decided", "excused", "found_another", "leaf", "links", "news", "now", "policy",
+        "cache", "chain", "decided", "found_another", "leaf", "links", "news", "now", "policy",
         "presented", "purpose_ok", "revocation", "settled_under", "staple_problem", "trunk", "verify_code",
         "verify_depth", "ways",
     )  # fmt: skip
@@ -91,7 +91,6 @@ class Judge:
         self.anchor: str | None = None
         self.asked = False
         self.found_another = False
-        self.excused: tuple[int, int] | None = None
         self.policy: RevocationPolicy | None = None
         self.settled_under: RevocationPolicy | None = None
         self.links: tuple[Link, ...] = ()
@@ -100,19 +99,20 @@ class Judge:
 
     # While OpenSSL verifies
 
-    def excuses(self, code: int, depth: int, certificate: Callable[[], bytes]) -> bool:
+    def excuses(
+        self, code: int, depth: int, certificate: Callable[[], bytes], leaf: Callable[[], bytes]
+    ) -> bool:
         """True for an error that some candidate may live with; ``match`` holds the others to it.
 
-        ``certificate`` gives the one objected to, as DER. A pinned key is good whoever certified it,
-        so what is wrong with an issuer (``depth`` over 0) is no matter to it; the leaf's own dates, purpose
-        and strength are.
+        ``certificate`` gives the one objected to, ``leaf`` the peer's own, as DER. A pinned key is good
+        whoever certified it, so what is wrong with an issuer (``depth`` over 0) is no matter to it; the
+        leaf's own dates, purpose and strength are. To whoever has another key it matters as without pins:
+        he must not have us verify, or keep, what he has signed himself.
         """
         admission = self.admission
         if code == _INVALID_PURPOSE and not self._is_for_servers(certificate()):
             return False
-        if admission.pins and code not in _NO_ISSUER and depth > 0 and self.excused is None:
-            self.excused = (code, depth)
-        if admission.pins and (code in _NO_ISSUER or depth > 0):
+        if (code in _NO_ISSUER or depth > 0) and admission.pins and self._is_pinned(leaf()):
             self.anchored = False
             return True
         if code == _INVALID_PURPOSE and admission.direction == "inbound" and admission.server_auth_will_do:
@@ -123,6 +123,12 @@ class Judge:
     def _is_for_servers(self, certificate: bytes) -> bool:
         try:
             return self.cache.read(certificate).server_auth
+        except PeerError:
+            return False
+
+    def _is_pinned(self, leaf: bytes) -> bool:
+        try:
+            return self.cache.read(leaf).identity.pin in self.admission.pins
         except PeerError:
             return False
 
@@ -167,10 +173,6 @@ class Judge:
         except PeerError as error:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
             return _REJECTED
-        if failure is not None and failure.kind == "unknown-ca" and self.excused is not None:
-            # No pin made up for it: what was wrong with the issuer is the reason.
-            code, self.verify_depth = self.excused
-            return code
         self.decided = failure
         if failure is not None:
             return _REFUSALS.get(failure.kind, _REJECTED)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sbc.base import Address
 from sbc.demo.lab import HOST
-from sbc.sip.message import response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import response_to, serialize
 from tests.edge.raw_sip import Datagrams
 from tests.edge.test_udp_calls import GATEWAY, Gateway
 

@@ -6,8 +6,7 @@ import gevent
 
 from sbc.base import Address
 from sbc.demo.lab import HOST
-from sbc.sip.message import Request, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, response_to, serialize
 from tests.edge.raw_sip import Datagrams
 
 #: What both sides of such a call say of their media.

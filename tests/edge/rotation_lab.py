@@ -20,8 +20,7 @@ from sbc.base import Address
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.demo.process import whole_lines
-from sbc.sip.message import Request, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, response_to, serialize
 from sbc.sip.stream import MessageStream
 from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.sbc_command import Outcome, sbc

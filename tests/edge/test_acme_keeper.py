@@ -46,6 +46,7 @@ class Ordering:
             self.port = unused.getsockname()[1]
         self.said: list[dict[str, Any]] = []
         self.warned: list[str] = []
+        self.ahead = 0.0  # the clock, in seconds
         self.snapshots = SnapshotStore(self.written())
         self.saved: Store | None = None
         self.keeper = self.restarted()
@@ -68,9 +69,11 @@ class Ordering:
     def restarted(self) -> AcmeKeeper:
         """A keeper that begins with what the store has."""
         if self.saved is not None:
+            self.keeper.stop()
             self.saved.close()
         self.saved = Store(self.directory, self.warned.append)
         lock, clock = RLock(), Clock()
+        clock.now = lambda: time.time() + self.ahead
         rotator = Rotator(self.snapshots, self.saved, clock, self._say, self._reload, lock, Ledger())
         installer = Installer(self.snapshots, clock, rotator, self._reload, lock)
         self.keeper = AcmeKeeper(self.snapshots, self.saved, clock, self._say, installer)
@@ -116,6 +119,25 @@ def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> Non
         gevent.sleep(0.01)
     assert len(ordering.failures) == 1
     assert ordering.warned == []
+
+
+@pytest.mark.parametrize("ahead", [86400.0, 366 * 86400.0], ids=["a day", "a year"])
+def test_what_failed_while_the_clock_was_ahead_is_tried_again_once_it_is_set(
+    ordering: Ordering, ahead: float
+) -> None:
+    """A machine without a battery may begin in any year, and hears the time from the network later."""
+    until(lambda: ordering.failures)
+    ordering.ahead = ahead
+    ordering.restarted()
+    with pytest.raises(LocalError):
+        ordering.keeper.renew("own")
+    assert len(ordering.failures) == 2
+    ordering.ahead = 0.0
+    ordering.restarted()
+    until_equal(lambda: len(ordering.failures), 3)
+    ordering.keeper.apply(ordering.snapshots.current)
+    gevent.sleep(0.01)
+    assert len(ordering.failures) == 3, "from now on it waits as after any failure"
 
 
 @pytest.mark.parametrize("change", [{"domain": "other.example"}, {"path": "other"}])

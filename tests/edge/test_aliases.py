@@ -10,8 +10,7 @@ import pytest
 
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.sip.message import Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.attacked import TO, Attacked
 from tests.edge.raw_sip import Stream
 from tests.peers.asking import ask

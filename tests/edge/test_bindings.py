@@ -67,6 +67,19 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     again.store.close()
 
 
+@pytest.mark.parametrize("behind", [1.0, 3600.0, 56 * 365 * 86400.0])
+def test_a_clock_that_begins_in_the_past_lengthens_nothing(tmp_path: Path, behind: float) -> None:
+    """Until it is set: all dates move then, and what had 56 years left would have them for ever."""
+    kept = Kept(tmp_path)
+    kept.keep("alice", binding("alice"))
+    kept.hears("alice")
+    kept.store.close()
+    again = Kept(tmp_path, NOW - behind)
+    (found,) = again.found
+    assert found.expires_at - (NOW - behind) <= 60
+    again.store.close()
+
+
 def test_what_a_phone_was_told_is_there_though_nobody_closed_the_file(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.keep("alice", binding("alice"))

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Response, serialize
 from tests.edge.attacked import Attacked, attacked
 from tests.edge.sbc_command import sbc
 from tests.edge.test_full_disk import health

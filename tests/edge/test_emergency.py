@@ -8,8 +8,7 @@ import pytest
 
 from sbc.demo.lab import HOST
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, serialize
 from tests.edge.attacked import attacked
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc

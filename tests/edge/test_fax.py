@@ -13,8 +13,7 @@ from gevent import socket
 from sbc.demo.lab import HOST
 from sbc.media.srtp import Protector, Unprotector
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.attacked import Attacked
 from tests.edge.raw_sip import Datagrams
 from tests.edge.test_udp_calls import GATEWAY, Gateway, request_of, via_of

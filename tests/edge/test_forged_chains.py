@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.tls.context import build_context
 from sbc.net.tls.verify import Search, verify
+from sbc.tls.material.certificate import read_certificate
 from sbc.tls.material.paths import MAX_PATHS
 from tests.edge.rotation_lab import running
 from tests.edge.sbc_command import sbc
@@ -118,3 +120,39 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr("sbc.net.tls.verify.build_context", counting)
     return made
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_what_a_stranger_signed_himself_is_not_verified_for_the_sake_of_anothers_pin(
+    lab: Lab, version: str
+) -> None:
+    """Who has not the key that is pinned is of an unknown CA, and that is all there is to find out."""
+    root = LabAuthority("root")
+    middle = LabAuthority("middle", issuer=LabAuthority("root"))
+    pinned, stranger = (middle.issue(dns=["peer.example"]) for _ in range(2))
+    altered = bytearray(blocks(stranger.cert_pem)[0])
+    altered[-8:] = bytes(8)
+    forged = Issued(DER_cert_to_PEM_cert(bytes(altered)).encode(), b"", stranger.key_pem)
+    lab.anchor_file("key", pin=(read_certificate(blocks(pinned.cert_pem)[0]).identity.pin,))
+    lab.trunk("a", {"trust": ("good", "key")})
+    door = Door(lab)
+    for each, trunk in ((pinned, "a"), (forged, None)):
+        # The signature of his certificate is wrong, and in both chains that of its issuer's.
+        sent = Issued(each.cert_pem, each.cert_pem + middle.cert_pem + root.cert_pem, each.key_pem)
+        assert door.enters(sent, version) == trunk
+    assert door.reason == "unknown-ca"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_beside_a_pin_too_the_other_ways_through_what_a_server_sends_are_tried(
+    lab: Lab, version: str
+) -> None:
+    middle = LabAuthority("middle", issuer=LabAuthority("another root"))
+    crossed, _ = issue_ca("middle", lab.ca, key=middle.key)
+    leaf = middle.issue(dns=["localhost"])
+    sent = Issued(leaf.cert_pem, leaf.chain_pem + crossed.public_bytes(Encoding.PEM), leaf.key_pem)
+    lab.anchor_file("key", pin=("sha256/" + "00" * 32,))
+    lab.trunk("a", {"trust": ("good",)}, peers=("localhost:5061",))
+    lab.trunk("b", {"trust": ("good", "key")}, peers=("localhost:5061",))
+    door = Door(lab)
+    assert [door.reaches(trunk, sent, version) for trunk in ("a", "b")] == ["a", "b"]

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sbc.demo.lab import HOST
-from sbc.sip.message import Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.attacked import attacked
 from tests.edge.test_udp_calls import GATEWAY, Gateway, final_of, request_of
 from tests.peers.waiting import until

@@ -9,8 +9,7 @@ from gevent import socket
 from gevent.server import StreamServer
 
 from sbc.demo.lab import HOST
-from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, Request, Response, response_to, serialize
 from sbc.sip.stream import MessageStream
 from tests.edge.attacked import Attacked
 from tests.edge.test_udp_calls import Gateway, final_of, request_of

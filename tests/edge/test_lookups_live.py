@@ -13,8 +13,7 @@ import pytest
 
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.answering import Service, always, breaks_off, hangs, huge, said
 from tests.edge.attacked import Attacked
 from tests.edge.test_udp_calls import Gateway, via_of

@@ -8,8 +8,7 @@ import pytest
 
 from sbc.demo.lab import HOST
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.attacked import attacked
 from tests.edge.sbc_command import sbc
 from tests.edge.test_udp_calls import GATEWAY, Gateway, request_of

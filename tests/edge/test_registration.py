@@ -15,8 +15,7 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST
 from sbc.demo.link import Link
 from sbc.sip.digest import parse_credentials, response_hash, user_hash
-from sbc.sip.message import Request, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, response_to, serialize
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.raw_sip import Datagrams, options
 from tests.edge.sbc_command import sbc

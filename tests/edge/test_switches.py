@@ -11,7 +11,7 @@ import pytest
 from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.tls import Refused
-from sbc.sip.serialize import serialize
+from sbc.sip.message import serialize
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.raw_sip import Stream, options
 from tests.edge.sbc_command import sbc

@@ -14,8 +14,7 @@ import pytest
 from sbc.base import Address
 from sbc.demo.lab import HOST
 from sbc.sip.digest import Credentials, parse_challenge, response_hash, user_hash
-from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, Request, Response, response_to, serialize
 from tests.edge.callee import SDP, Callee
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams

@@ -8,8 +8,7 @@ import pytest
 
 from sbc.demo.lab import HOST
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import Request, Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, serialize
 from tests.edge.attacked import attacked
 from tests.edge.beyond import Beyond
 from tests.edge.test_udp_calls import via_of

@@ -11,8 +11,7 @@ from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.attacked import Attacked
 from tests.edge.raw_sip import Datagrams
 from tests.peers.asking import ask

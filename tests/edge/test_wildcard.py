@@ -10,8 +10,7 @@ from gevent import socket
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.sip.message import Message, Request, Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, Request, Response, serialize
 from tests.edge.attacked import Attacked
 from tests.edge.raw_sip import Datagrams
 from tests.edge.tls_lab import OK, OPTIONS, Lab

@@ -17,8 +17,7 @@ import pytest
 from sbc.base import Address
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
-from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, Request, Response, response_to, serialize
 from tests.edge.raw_sip import Datagrams
 from tests.interop.rig import SBC, Far, Rig
 from tests.peers.asking import ask

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from sbc.base import PeerError
-from sbc.sip.message import Request, Response, response_to
+from sbc.sip.message import Request, Response, response_to, serialize
 from sbc.sip.parse import parse_message
-from sbc.sip.serialize import serialize
 from tests.interop.rig import SBC, Far, Rig, hears_lately, talk
 from tests.peers.needs import needs
 from tests.peers.ports import free_port

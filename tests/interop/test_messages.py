@@ -8,8 +8,7 @@ import pytest
 
 from sbc.base import Address
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, Response, serialize
 from tests.edge.raw_sip import Datagrams
 from tests.edge.test_udp_calls import request_of
 from tests.interop.pair import HIGH, LOW

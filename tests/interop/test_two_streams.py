@@ -18,9 +18,8 @@ import pytest
 from sbc.base import PeerError
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response
+from sbc.sip.message import Request, Response, serialize
 from sbc.sip.parse import parse_message
-from sbc.sip.serialize import serialize
 from tests.interop.rig import SBC, Far, Rig, hears_lately, talk
 from tests.peers.needs import needs
 from tests.peers.ports import free_port

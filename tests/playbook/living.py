@@ -6,8 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable
 
-from sbc.sip.address import NameAddr
-from sbc.sip.uri import Uri
+from sbc.sip.uri import NameAddr, Uri
 
 
 def living() -> Counter[str]:

@@ -51,9 +51,8 @@ from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.registrar.binding import Binding
 from sbc.sip.headers import Headers
 from sbc.sip.machine import Send
-from sbc.sip.message import Message, Request, Response, response_to
+from sbc.sip.message import Message, Request, Response, response_to, serialize
 from sbc.sip.parse import parse_message
-from sbc.sip.serialize import serialize
 
 SDP = b"v=0 offer"
 RULES = """

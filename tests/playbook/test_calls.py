@@ -8,8 +8,7 @@ import pytest
 
 from sbc.b2bua.commands import AnswerMedia, DeleteMedia, OfferMedia, RollbackMedia
 from sbc.observe.cdr import call_record
-from sbc.sip.message import Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Response, serialize
 from tests.playbook.stage import SDP, Stage, snapshot
 
 

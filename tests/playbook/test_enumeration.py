@@ -24,9 +24,8 @@ from sbc.sip.digest import Credentials, parse_challenge, response_hash, user_has
 from sbc.sip.digest_server import Verdict
 from sbc.sip.grammar import forget_recent
 from sbc.sip.machine import Send
-from sbc.sip.message import Request, Response
+from sbc.sip.message import Request, Response, serialize
 from sbc.sip.parse import parse_message
-from sbc.sip.serialize import serialize
 from tests.playbook.phones import REALM, USERS, Phone, lines, stage
 from tests.playbook.stage import Stage
 

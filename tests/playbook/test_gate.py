@@ -15,8 +15,7 @@ from sbc.config.model import Tenant
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.overload import LATE, PUNCTUAL
-from sbc.sip.message import Request
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, serialize
 from tests.playbook.phones import PASSWORDS, Phone, configured
 from tests.playbook.stage import SDP, Peer, Stage, snapshot
 from tests.playbook.test_emergency import calls, emergency

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.sip.message import Request, Response, response_to
+from sbc.sip.message import Request, Response, response_to, serialize
 from sbc.sip.parse import ParseError, parse_message
-from sbc.sip.serialize import serialize
 from tests.playbook.stage import SDP, Stage
 
 

@@ -204,6 +204,22 @@ def test_who_withholds_its_name_is_known_to_us() -> None:
     made.carrier.hears("INVITE")
 
 
+def test_who_withholds_its_name_is_asked_by_what_everybody_has_a_hash_by() -> None:
+    """A phone answers by the strongest that it is offered (RFC 8760 2.4), and it has none by SHA-256."""
+    made = stage(users=lines("alice", algorithms=("MD5",)) + lines("bob") + lines("carol"))
+    phone = Phone(made, trunk="soft")
+    anonymous = {"From": "<sip:anonymous@anonymous.invalid>;tag=x", "Privacy": "id"}
+    phone.peer.request("INVITE", "sip:+12125550100@sbc.example", SDP, **anonymous)
+    phone.hears(407)
+    given = phone.credentials("INVITE", "sip:+12125550100@sbc.example", SDP)
+    phone.peer.request(
+        "INVITE", "sip:+12125550100@sbc.example", SDP, Proxy_Authorization=str(given), **anonymous
+    )
+    phone.peer.hears(100)
+    made.carrier.hears("INVITE")
+    assert not made.suspects
+
+
 def test_nobody_is_registered_any_more_whom_a_reload_removes() -> None:
     made = stage()
     alice, bob = Phone(made), Phone(made, "bob", "soft")

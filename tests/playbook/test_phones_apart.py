@@ -149,3 +149,19 @@ def test_a_phone_transfers_no_call_of_another_by_naming_its_dialog(user: str, st
         Proxy_Authorization=str(who.credentials("REFER", URI)),
     )  # fmt: skip
     who.peer.hears(status)
+
+
+def test_a_phone_does_not_call_as_another_that_shares_its_proxy() -> None:
+    """A proxy's connection is that of all phones behind it: who is there proves itself (RFC 3261 22.3)."""
+    made = stage()
+    bob = Phone(made, "bob")
+    by_proxy = "SIP/2.0/TLS edge.invalid;branch=z9hG4bKedge{0}, SIP/2.0/TLS 10.0.0.{0};branch=z9hG4bK{0}"
+    bob.registers(Via=by_proxy.format(1), Path="<sip:edge.invalid;lr>")
+    as_bob = {"From": f"<sip:bob@{REALM}>;tag=x"}
+    bob.peer.request("INVITE", URI, SDP, Call_ID="stranger", Via=by_proxy.format(2), **as_bob)
+    bob.peer.hears(100)
+    bob.hears(407)
+    made.carrier.hears_nothing()
+    bob.proves("INVITE", URI, SDP, Call_ID="bob", Via=by_proxy.format(3), **as_bob)
+    bob.peer.hears(100)
+    made.carrier.hears("INVITE")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.sip.message import Request
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, serialize
 from tests.playbook.stage import SDP, Peer, Stage, snapshot
 
 ASSERTED = "<sip:+12125550111@office.example>"

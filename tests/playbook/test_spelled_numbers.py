@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from sbc.config.hooks import load_hooks
-from sbc.sip.address import parse_name_addr
 from sbc.sip.message import Request, Response
-from sbc.sip.uri import parse_uri
+from sbc.sip.uri import parse_name_addr, parse_uri
 from tests.playbook.stage import Stage, snapshot
 
 NUMBER = "+19005551234"

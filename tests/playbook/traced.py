@@ -7,15 +7,13 @@ import io
 from sbc.b2bua.commands import Command, Decided, Note
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
-from sbc.observe.tap import Seen, Tap
+from sbc.observe.tap import Rings, Seen, Tap
 from sbc.observe.trace.frames import Decoder, Encoder, Remark
 from sbc.observe.trace.ladder import Ladder
 from sbc.observe.trace.masking import masked
-from sbc.observe.trace.ring import Rings
 from sbc.observe.trace.view import View
 from sbc.sip.machine import Send
-from sbc.sip.message import Message
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, serialize
 from tests.playbook.stage import Stage
 
 

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from random import Random
 
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response, response_to
+from sbc.sip.message import Request, Response, response_to, serialize
 from sbc.sip.parse import ParseError, parse_message, validate
-from sbc.sip.serialize import serialize
 from tests.playbook.stage import SDP, Peer, Stage
 
 PEERS = ("office", "carrier", "backup", "office", "carrier")

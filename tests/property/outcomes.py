@@ -26,9 +26,8 @@ from sbc.media.quality import quality
 from sbc.media.relay import packet
 from sbc.release import is_compiled
 from sbc.sip.machine import Send
-from sbc.sip.message import Message
+from sbc.sip.message import Message, serialize
 from sbc.sip.parse import ParseError, parse_message, validate
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from tests.property.attacker import Attacker, spoil
 from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, OSRTP, REQUIRED, audio, crypto, sdp, session

@@ -17,8 +17,7 @@ import pytest
 from sbc.config.hooks import load_hooks
 from sbc.config.snapshot import Snapshot
 from sbc.net.media.embedded import MediaIO
-from sbc.sip.message import Message
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Message, serialize
 from tests.playbook.stage import snapshot
 from tests.property.driven import DrivenStage, media_plane
 from tests.property.test_faults import AGAIN, OFFER, RELIABLE, Step, ack, answers, caller, invite, says

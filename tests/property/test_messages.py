@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from sbc.b2bua.screening import required_but_unknown
 from sbc.base import PeerError
-from sbc.sip.address import parse_name_addr
 from sbc.sip.grammar import parse_params, split_commas
 from sbc.sip.headers import Headers, parse_via
-from sbc.sip.message import Message, Request, Response, response_to
+from sbc.sip.message import Message, Request, Response, response_to, serialize
 from sbc.sip.parse import ParseError, parse_message, validate
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import PING, Keepalive, MessageStream
-from sbc.sip.uri import parse_uri
+from sbc.sip.uri import parse_name_addr, parse_uri
 from tests.peers.runaway import no_runaway
 from tests.unit.sip_message.sample import INVITE, RINGING
 

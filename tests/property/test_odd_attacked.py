@@ -10,8 +10,7 @@ from sbc.config.emergency import Emergency
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Request, serialize
 from tests.playbook.stage import Peer, Stage, snapshot
 from tests.property.attacker import Attacker
 from tests.property.test_engine_attacked import STEPS, holds_nothing

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from sbc.b2bua.redirects import MOST_FOLLOWED, exposed, masked, place_of, targets_of
-from sbc.sip.address import parse_name_addr
 from sbc.sip.headers import Headers
 from sbc.sip.message import Response
-from sbc.sip.uri import parse_uri
+from sbc.sip.uri import parse_name_addr, parse_uri
 from tests.playbook.stage import Stage, snapshot
 from tests.property.attacker import Attacker
 from tests.property.test_engine_attacked import holds_nothing

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from sbc.b2bua.screening import required_but_unknown
-from sbc.sip.message import Request, response_to
+from sbc.sip.message import Request, response_to, serialize
 from sbc.sip.parse import ParseError, parse_message, validate
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "rfc4475"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sbc.sip.message import Request
+from sbc.sip.message import Request, serialize
 from sbc.sip.parse import ParseError, parse_message, validate
-from sbc.sip.serialize import serialize
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "rfc5118"
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the RFC 5118 messages are not at {CORPUS}")

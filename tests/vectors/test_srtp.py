@@ -145,6 +145,26 @@ def test_the_rollover_counter_follows_the_wrap(suite: str) -> None:
         assert secured == reference(line, rtp(sequence), sequence >> 16)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_was_overtaken_before_the_first_packet_moves_no_counter(suite: str, turned: bool) -> None:
+    """RFC 3711 3.3.1: with ROC 0 and 2 as the highest, 65535 is of the round before, and there is none.
+
+    Whoever sends it as the end of this round goes on in the next, where no receiver follows.
+    """
+    line = line_of(suite)
+    protector = Protector(line)
+    for sequence in (0, 2):
+        assert protector.rtp(rtp(sequence)) == reference(line, rtp(sequence))
+    if turned:  # another source between
+        protector.rtp(rtp(1, ssrc=7))
+    assert refused(protector.rtp, rtp(65535)) == "replay"
+    for sequence in (1, 3, *range(4, 65537, 500), *range(65530, 65537)):
+        assert protector.rtp(rtp(sequence)) == reference(line, rtp(sequence), sequence >> 16)
+    late = rtp(65529)
+    assert protector.rtp(late) == reference(line, late), "what is late later on has an index"
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_rtcp_comes_back(suite: str) -> None:
     line = line_of(suite)

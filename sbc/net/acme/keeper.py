@@ -155,7 +155,9 @@ class AcmeKeeper:
         snapshot = self._snapshots.current
         failed = self._state.failed.get(name)
         if failed is not None and failed.wanted == self._wanted(name):
-            return failed.again
+            # A clock that was ahead when it failed, and has been put back, must not leave it waiting.
+            late = self._clock.now() + retry_after(failed.count)
+            return failed.again if failed.again <= late else 0.0
         material = self._installer.newest(name)
         if material is None:
             return 0.0

@@ -35,8 +35,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event
 from sbc.net.tls.session import TlsSession
 from sbc.observe.examination import Ours, PeerReport, Seen, Visit
-from sbc.sip.message import Response
-from sbc.sip.serialize import serialize
+from sbc.sip.message import Response, serialize
 from sbc.sip.stream import MessageStream
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission

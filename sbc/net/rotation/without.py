@@ -2,7 +2,7 @@
 
 Comparing names of CAs would not do: a new root may be cross-signed by the old one, or a bundle hold
 both. So the chain that the peer presented is verified again, with a trust table in which what is staged
-has taken the entry's place. That takes about a millisecond, once for each certificate.
+has taken the entry's place. That takes about a millisecond, once for each chain.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Without:
     ) -> bool:  # fmt: skip
         if snapshot is not self._snapshot:
             self._snapshot, self._tables, self._known = snapshot, {}, {}
-        asked = (key, trunk, where, thumbprint_of(chain[0]), len(chain))
+        # By all that is sent: a peer may keep its certificate and send its issuer's anew, cross-signed.
+        asked = (key, trunk, where, *map(thumbprint_of, chain))
         known = self._known.get(asked)
         if known is None:
             if len(self._known) >= _KNOWN:

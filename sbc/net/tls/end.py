@@ -379,7 +379,10 @@ def _on_verify(ok: int, store: Any) -> int:
             _lib.X509_STORE_CTX_set_error(store, code)
         return int(not code)
     code = _lib.X509_STORE_CTX_get_error(store)
-    if judge.excuses(code, depth, lambda: _der(_lib.X509_STORE_CTX_get_current_cert(store))):
+    if judge.excuses(
+        code, depth, lambda: _der(_lib.X509_STORE_CTX_get_current_cert(store)),
+        lambda: _der(_lib.X509_STORE_CTX_get0_cert(store)),
+    ):  # fmt: skip
         return 1
     # What a server sent is known when its chain is judged, what a client sent is not yet.
     if outbound and judge.finds_another(_ders(_lib.SSL_get_peer_cert_chain(connection._ssl)), agreed):

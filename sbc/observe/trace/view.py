@@ -13,10 +13,9 @@ from typing import Final
 
 from sbc.b2bua.commands import Note
 from sbc.observe.journal import CALL_ENDED
-from sbc.observe.tap import Ruling, Seen
+from sbc.observe.tap import Event, Ruling, Seen
 from sbc.observe.text import words
 from sbc.observe.trace.frames import Encoder, lost
-from sbc.observe.trace.ring import Event
 from sbc.observe.trace.telling import ruled
 
 # What waits for a reader, in events and in octets of their messages.

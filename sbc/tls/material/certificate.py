@@ -28,6 +28,8 @@ _CACHE = 4096
 # Of DER, all together. What is read takes up to twenty times as much, where somebody names himself
 # twenty thousand times, and who may connect need not be trusted to have his certificate read.
 _CACHE_BYTES = 6 << 20
+# Of chains, whose DER stays as it is. Who shows another's certificate may put 100 KiB of his own above it.
+_CHAIN_BYTES = 16 << 20
 # Steps from an issuer to one that is trusted.
 _LONGEST_WAY = 10
 # What the library raises for a certificate that is malformed or of a kind that it does not know.
@@ -152,13 +154,14 @@ class CertificateCache:
     Their size is bounded beside their number: those of strangers are among them.
     """
 
-    __slots__ = ("_bytes", "_chains", "_known", "issuers")
+    __slots__ = ("_bytes", "_chain_bytes", "_chains", "_known", "issuers")
 
     def __init__(self) -> None:
         self.issuers = Issuers()
         self._known: OrderedDict[bytes, Certificate] = OrderedDict()
         self._bytes = 0
         self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
+        self._chain_bytes = 0
 
     def read(self, der: bytes) -> Certificate:
         """The facts of ``der``, read once; PeerError as ``read_certificate``."""
@@ -190,8 +193,10 @@ class CertificateCache:
             self._chains.move_to_end(thumbprints)
             return known
         chain = self._chains[thumbprints] = tuple(ders)
-        if len(self._chains) > _CACHE:
-            self._chains.popitem(last=False)
+        self._chain_bytes += sum(map(len, chain))
+        while len(self._chains) > _CACHE or self._chain_bytes > _CHAIN_BYTES:
+            _, dropped = self._chains.popitem(last=False)
+            self._chain_bytes -= sum(map(len, dropped))
         return chain
 
 

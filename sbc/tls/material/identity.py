@@ -209,10 +209,10 @@ def _check_usable(path: str, chain: list[x509.Certificate], now: float) -> list[
 def _check_time(path: str, subject: str, begins: float, ends: float, now: float) -> list[Problem]:
     if ends < now:
         message = f"{subject} expired on {day(ends)}"
-        return [Problem(path, message, "renew it; peers refuse it as it is")]
+        return [Problem(path, message, "renew it; peers refuse it as it is", dated=ends)]
     if begins > now:
         message = f"{subject} is not valid before {day(begins)}"
-        return [Problem(path, message, "check this machine's clock, or wait")]
+        return [Problem(path, message, "check this machine's clock, or wait", dated=begins)]
     if mark_passed(begins, ends, now) == "incident":
         days = int((ends - now) // DAY) + 1
         message = f"{subject} expires on {day(ends)}, in under {days} day{'s' if days > 1 else ''}"

@@ -11,12 +11,16 @@ _MAX_FILE = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in one file; ``fatal`` where the material cannot be used at all."""
+    """One mistake in one file; ``fatal`` where the material cannot be used at all.
+
+    ``dated`` is the moment, POSIX seconds, on the other side of which it is none; 0 for no such moment.
+    """
 
     path: str
     message: str
     hint: str
     fatal: bool = True
+    dated: float = 0.0
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""

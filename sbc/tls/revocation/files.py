@@ -41,7 +41,7 @@ def load_lists(
             lists += [(entry, each) for each in found]
             problems += more
         except Unusable as error:
-            problems.append(Problem(entry, error.reason, error.remedy))
+            problems.append(Problem(entry, error.reason, error.remedy, dated=error.dated))
     return tuple(lists), problems
 
 

@@ -25,9 +25,13 @@ class Finding(NamedTuple):
 
 
 class Unusable(Exception):
-    """A list or an answer that proves nothing; ``remedy`` is what the operator can do about it."""
+    """A list or an answer that proves nothing; ``remedy`` is what the operator can do about it.
 
-    def __init__(self, reason: str, remedy: str) -> None:
+    ``dated`` is when it will prove something, POSIX seconds, 0 where that is no matter of time.
+    """
+
+    def __init__(self, reason: str, remedy: str, dated: float = 0.0) -> None:
         super().__init__(f"{reason}; {remedy}")
         self.reason = reason
         self.remedy = remedy
+        self.dated = dated

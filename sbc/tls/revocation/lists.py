@@ -96,7 +96,8 @@ def read_list(data: bytes, issuers: Sequence[Issuer], now: float) -> RevocationL
         raise Unusable(f"the revocation list cannot be read ({type(error).__name__})", _ANEW) from None
     begins = head.last_update_utc.timestamp()
     if begins > now + CLOCK_TOLERANCE:
-        raise Unusable(f"the revocation list is from the future ({day(begins)})", "compare the clocks")
+        reason = f"the revocation list is from the future ({day(begins)})"
+        raise Unusable(reason, "compare the clocks", begins - CLOCK_TOLERANCE)
     if head.next_update_utc is None:
         raise Unusable("the revocation list does not say until when it holds (no nextUpdate)", _ANEW)
     ends = head.next_update_utc.timestamp()

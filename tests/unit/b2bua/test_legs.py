@@ -7,8 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from dsl.decision import Downgrade, Srtp
-from sbc.b2bua import facts
-from sbc.b2bua.facts import describe_offer, facts_of
+from sbc.b2bua.facts import facts_of
 from sbc.b2bua.leg import (
     Leg,
     callee_srtp,
@@ -23,6 +22,8 @@ from sbc.b2bua.screening import refuse
 from sbc.base import Address
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow, PeerIdentity, TlsFacts
+from sbc.media import sdp
+from sbc.media.sdp import describe_offer
 from sbc.policy.downgrade import effective_downgrade
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request
@@ -224,14 +225,16 @@ def test_what_an_offer_says_does_not_depend_on_the_offers_before() -> None:
         assert describe_offer(offer % (port, 8, key)) == (("PCMA", "TELEPHONE-EVENT"), "offered")
     video = b"v=0\r\nm=video 1 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     assert describe_offer(video + (offer % (4000, 0, plain))[5:])[0] == ("PCMU", "H264", "TELEPHONE-EVENT")
+    odd = offer.replace(b"m=audio ", b"m=Audio\t").replace(b"RTP/AVP ", b"RTP/SAVP  ")
+    assert describe_offer(odd % (4000, 8, key)) == (("PCMA", "TELEPHONE-EVENT"), "required")
     session = b"v=0\r\na=crypto:1 X inline:y\r\n"
     assert describe_offer(session + (offer % (4000, 0, plain))[5:])[1] == "offered"
 
 
 def test_an_offer_with_a_key_is_not_kept() -> None:
-    before = facts._described.cache_info()
+    before = sdp._described.cache_info()
     describe_offer(b"v=0\r\nm=audio 1 RTP/SAVP 0\r\na=crypto:1 X inline:secret\r\n")
-    assert facts._described.cache_info() == before
+    assert sdp._described.cache_info() == before
 
 
 def test_the_facts_of_a_secured_request() -> None:

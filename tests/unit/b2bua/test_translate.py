@@ -21,9 +21,8 @@ from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request
+from sbc.sip.message import Request, serialize
 from sbc.sip.parse import parse_message, validate
-from sbc.sip.serialize import serialize
 
 TRUNK = Trunk.model_validate({"trunk": "carrier", "listener": "main"})
 

@@ -16,10 +16,9 @@ from sbc.flow import Path as Way
 from sbc.flow import PeerIdentity, TlsFacts
 from sbc.net.trace.viewing import MOST_READERS, STALL
 from sbc.observe.journal import Journal
-from sbc.observe.tap import Ruling, Seen
+from sbc.observe.tap import OF_ALL, OF_ONE, Ruling, Seen
 from sbc.observe.trace.frames import Remark
 from sbc.observe.trace.ladder import Ladder
-from sbc.observe.trace.ring import OF_ALL, OF_ONE
 from sbc.observe.trace.telling import ruled
 
 PAGE = (Path(__file__).parents[3] / "docs" / "trace.md").read_text("utf-8")

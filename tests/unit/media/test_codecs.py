@@ -10,6 +10,7 @@ from sbc.media.codecs import chosen, first_codec, permitted
 from sbc.media.errors import MediaRefused
 from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import MediaPolicy
+from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
 
 OFFER = """\
@@ -165,3 +166,44 @@ def test_every_offer_of_the_call_is_filtered_also_the_callees() -> None:
     session.answer("b", sent.replace("192.0.2.9", "192.0.2.2").encode(), 0.0)
     back = session.offer("b", OFFER.encode(), policy, policy, 1.0).decode()
     assert " RTP/AVP 8 0 101 13\r\n" in back and "G729" not in back
+
+
+SPELLED = [
+    "m=audio  4000 RTP/AVP 0 18", "m=audio 4000  RTP/AVP  0  18", "m=audio\t4000 RTP/AVP 0 18",
+    "m=audio 4000 RTP/AVP 0\t18", "m=Audio 4000 RTP/AVP 0 18", "m=AUDIO 4000/1 RTP/AVP 0 18\t",
+    "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:96\tG729/8000",
+    "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap: 96 G729/8000",
+    "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:096 G729/8000",
+    "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:96 G729/8000\r\na=rtpmap:96 PCMU/8000",
+    "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:96 PCMU/8000\r\na=rtpmap:96 G729/8000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("codecs", [Codecs(deny=("G729",)), Codecs(allow=("PCMU", "PCMA"))])
+@pytest.mark.parametrize("line", SPELLED)
+def test_a_rule_holds_however_a_codec_is_spelled(line: str, codecs: Codecs) -> None:
+    """RFC 8866 5.14 has one blank between fields; who reads more of them leniently must do so here, too."""
+    head = OFFER.split("m=audio")[0]
+    for judged in (chosen, permitted):
+        media = parse_sdp(judged(f"{head}{line}\r\na=sendrecv\r\n".encode(), codecs)).media[0]
+        assert (media.kind, media.port, media.lines.rtp) == ("audio", 4000, True)
+        assert media.formats[0] == "0" and "18" not in media.formats
+        assert not [each for each in media.lines.attributes if "G729" in each]
+        assert media.direction == "sendrecv"
+
+
+def test_where_no_codec_is_left_the_odd_spelling_gets_port_0_as_well() -> None:
+    offer = OFFER.replace("m=audio 4000 RTP/AVP 0 8 18 96 101 13", "m=Audio\t4000 RTP/AVP 18")
+    with pytest.raises(MediaRefused):
+        chosen(offer.encode(), Codecs(deny=("G729",)))
+
+
+def test_more_payload_types_than_there_are_cost_no_turn_and_are_refused() -> None:
+    """There are 128 (RFC 3550 5.1); a body has room for thousands, and each would be looked for in all."""
+    numbers = " ".join(["18", *map(str, range(11_000))])
+    for formats in (numbers, "18" + " 0" * 300):
+        offer = OFFER.replace("0 8 18 96 101 13", formats).encode()
+        assert chosen(offer, Codecs(deny=("G729",))) == offer
+        assert not parse_sdp(offer).media[0].lines.rtp
+    most = OFFER.replace("0 8 18 96 101 13", " ".join(map(str, range(128)))).encode()
+    assert "18" not in parse_sdp(chosen(most, Codecs(deny=("G729",)))).media[0].formats

@@ -426,6 +426,32 @@ def test_a_picture_in_the_clear_stands_beside_secured_audio_where_srtp_is_option
     assert all(ports(call.offer("a", sdp(SECURED, PICTURE), ACCEPT, OFF, 0.0)))
 
 
+def test_a_leg_is_secured_where_all_of_its_streams_are() -> None:
+    """Whoever has to show that a call was encrypted asks whether anything of it was not."""
+    call, _ = session()
+    call.offer("a", sdp(SECURED, PICTURE), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), PICTURE.replace("40010", "50010"), host=BOB), 0.0)
+    assert [each.a.suite for each in call.stats().streams] == [SUITES[0], ""]
+    assert call.stats().a.suite == ""
+    call.offer("a", sdp(SECURED, PICTURE.replace("40010", "0")), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), PICTURE.replace("40010", "0"), host=BOB), 0.0)
+    assert call.stats().a.suite == SUITES[0], "a stream that is rejected carries nothing"
+
+
+@pytest.mark.parametrize("talked", [True, False])
+def test_a_call_that_was_in_the_clear_for_a_while_is_not_told_as_a_secured_one(talked: bool) -> None:
+    """What a record says of a call is what a report counts: an hour of plain RTP is no SRTP."""
+    call, _ = session()
+    plain, secured = sdp(audio()), sdp(audio(40000, "RTP/SAVP", crypto(1)))
+    for offer in (secured, plain, secured):
+        call.offer("a", offer, ACCEPT, OFF, 0.0)
+        call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+        assert (call.stats().a.suite == SUITES[0]) == (offer is secured), "as it is now"
+        if offer is plain and talked:
+            assert packet(call.streams[0].ends["a"].leg.port_rtp, rtp(1), A) is not None
+    assert call.close().a.suite == ("" if talked else SUITES[0])
+
+
 def test_where_no_stream_may_be_taken_the_call_is_refused_with_the_reason() -> None:
     call, pool = session()
     with pytest.raises(MediaRefused, match="SRTP is required") as refused:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.base import PeerError
-from sbc.media.rewrite import Origin, rejected, section
-from sbc.media.sdp import MAX_MEDIA, Media, parse_sdp, unicast
+from sbc.media.sdp import MAX_MEDIA, Media, Origin, parse_sdp, rejected, section, unicast
 from tests.unit.media.kit import ALICE, audio, crypto, first, sdp
 
 

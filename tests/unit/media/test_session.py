@@ -47,7 +47,9 @@ def agreed() -> MediaSession:
     return call
 
 
-@pytest.mark.parametrize("payload_type", ["128", "x", "0x1", "999999999999", "²"])
+@pytest.mark.parametrize(
+    "payload_type", ["128", "x", "0x1", "999999999999", "²", "018", "8\x1c18", "8\u00a018", " 0" * 128]
+)
 def test_a_payload_type_must_be_one_in_an_offer_and_in_an_answer(payload_type: str) -> None:
     wrong = f"m=audio 40000 RTP/AVP 0 {payload_type}\r\n"
     call, pool = session()

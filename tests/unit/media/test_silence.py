@@ -85,6 +85,36 @@ def test_only_audio_is_expected_to_be_heard() -> None:
     assert heard_of(call) is None
 
 
+@pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+def test_a_picture_that_goes_one_way_is_no_hold_of_the_speech_beside_it(direction: str) -> None:
+    """RFC 3264 5.1: a direction is that of its stream alone; many telephones offer video so."""
+    call, _ = session()
+    video = "m=video {} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na={}\r\n"
+    other = {"sendonly": "recvonly", "recvonly": "sendonly"}.get(direction, direction)
+    call.offer("a", sdp(audio(), video.format(40010, direction)), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), video.format(50010, other), host=BOB), 0.0)
+    assert not call.held and call.silent_for(400.0) == 400.0
+    heard = Heard(call)
+    heard.second("a", "b")
+    assert [heard.second("a") for _ in range(3)] == [None, (0.0, 2.0), (0.0, 3.0)]
+    call.offer(
+        "a", sdp(audio(40000, "RTP/AVP", "sendonly"), video.format(40010, "sendrecv")), ACCEPT, OFF, 1.0
+    )
+    call.answer("b", sdp(audio(50000, "RTP/AVP", "recvonly"), video.format(50010, "sendrecv"), host=BOB), 1.0)
+    assert call.held and call.silent_for(999.0) == 0.0 and heard_of(call) is None
+
+
+def test_a_hold_by_a_null_address_is_one_whatever_the_other_side_answers() -> None:
+    """RFC 3264 8.4: what RFC 2543 called hold; an old telephone answers it without a direction."""
+    call = heard().call
+    call.offer("a", sdp(audio(), host="0.0.0.0"), ACCEPT, OFF, 2.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 2.0)
+    assert call.held and call.silent_for(999.0) == 0.0 and heard_of(call) is None
+    call.offer("a", sdp(audio()), ACCEPT, OFF, 3.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 3.0)
+    assert not call.held
+
+
 def test_a_call_without_an_answer_and_one_that_is_over_have_no_silent_side() -> None:
     call, _ = session()
     call.offer("a", sdp(audio()), ACCEPT, OFF, 0.0)

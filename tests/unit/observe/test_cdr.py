@@ -170,3 +170,12 @@ def test_whatever_the_texts_hold_it_is_one_line_of_canonical_json(
     assert record["call"] == record["rule"] == record["a"]["tls"]["peer_thumbprint"] == text
     assert record["a"]["tls"]["peer_names"] == [f"dns:{text}", name]
     assert record["a"]["media"]["refused"] == refused
+
+
+def test_octets_of_a_peer_that_are_no_utf_8_leave_a_record_that_every_reader_takes() -> None:
+    """RFC 8259 8.2: half a surrogate pair is what readers disagree about; many refuse the whole line."""
+    odd = b"486 Besetzt f\xfcr \xf0\x9f\x98\x80".decode("utf-8", "surrogateescape")
+    line = call_record("c1", FIELDS | {"reason": odd, "tags": (odd,), "asserted": odd}, MEDIA)
+    found = json.loads(line)
+    assert found["reason"] == found["asserted"] == found["tags"][0] == "486 Besetzt f\\xfcr \U0001f600"
+    assert found["reason"].encode("utf-8")

@@ -96,6 +96,15 @@ def test_what_comes_late_changes_nothing(cseq: int) -> None:
     assert contacts(change(asked(f"Contact: {OURS};expires=0", call_id="new", cseq=1), known)) == []
 
 
+def test_a_long_call_id_is_told_apart_and_not_kept() -> None:
+    """What is kept for a user is bounded, and the order of its requests holds all the same (10.3 step 7)."""
+    long, other = "a" * 2000 + "@one", "a" * 2000 + "@two"
+    known = change(asked(f"Contact: {OURS}", call_id=long, cseq=5)).bindings
+    assert len(known[0].call_id) <= 255
+    assert refused(asked(f"Contact: {OURS}", call_id=long, cseq=5), known).status == 500
+    assert change(asked(f"Contact: {OURS}", call_id=other, cseq=5), known).changed
+
+
 def test_either_all_of_it_holds_or_nothing() -> None:
     known = change(asked(f"Contact: {OURS}", cseq=5)).bindings
     both = f"Contact: <sip:alice@192.0.2.8>, {OURS};expires=30"
@@ -144,6 +153,31 @@ def test_a_contact_that_nobody_can_be_reached_at_makes_room() -> None:
     found = change(asked("Contact: <sip:alice@192.0.2.9>", call_id="b"), known)
     assert contacts(found) == ["sip:alice@192.0.2.1", "sip:alice@192.0.2.3", "sip:alice@192.0.2.9"]
     assert found.removed == [known[1]]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+def test_a_phone_that_comes_back_with_another_address_makes_room_for_itself(transport: Transport) -> None:
+    """It is known by its instance (RFC 5626 4.1); else it would be locked out until one expires."""
+    path = flow(transport)
+    known: list[Binding] = []
+    for port, phone in ((1, "softphone"), (2, "desk"), (3, "softphone")):
+        line = f'Contact: <sip:alice@192.0.2.7:{port}>;+sip.instance="<urn:uuid:{phone}>"'
+        known = change(asked(line, call_id=str(port)), known, path).bindings
+    again = 'Contact: <sip:alice@192.0.2.7:4>;+sip.instance="<urn:uuid:softphone>"'
+    found = change(asked(again, call_id="4"), known, path)
+    assert [each.contact.port for each in found.bindings] == [2, 3, 4]
+    assert [each.contact.port for each in found.removed] == [1]
+    stranger = 'Contact: <sip:alice@192.0.2.7:5>;+sip.instance="<urn:uuid:another>"'
+    assert refused(asked(stranger, call_id="5"), found.bindings, path).status == 403
+    assert refused(asked("Contact: <sip:alice@192.0.2.7:5>", call_id="5"), found.bindings, path).status == 403
+
+
+def test_a_phone_that_numbers_its_flows_takes_none_of_its_own_to_have_one_more() -> None:
+    known: list[Binding] = []
+    for number in (1, 2, 3):
+        line = f"{PHONE}{number}"
+        known = change(asked("Supported: outbound", line, call_id=str(number)), known).bindings
+    assert refused(asked("Supported: outbound", f"{PHONE}4", call_id="4"), known).status == 403
 
 
 @pytest.mark.parametrize(

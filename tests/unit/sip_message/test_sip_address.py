@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.base import PeerError
-from sbc.sip.address import NameAddr, parse_name_addr
-from sbc.sip.uri import parse_uri
+from sbc.sip.uri import NameAddr, parse_name_addr, parse_uri
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.sip.message import Message, Request
+from sbc.sip.message import Message, Request, serialize
 from sbc.sip.parse import ParseError
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from tests.unit.sip_message.sample import INVITE, RINGING, bent
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.sip.message import Request, Response
+from sbc.sip.message import Request, Response, serialize
 from sbc.sip.parse import MAX_HEAD, ParseError, parse_head, parse_message
-from sbc.sip.serialize import serialize
 from tests.unit.sip_message.sample import INVITE, RINGING, bent
 
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sbc.sip.headers import Headers
-from sbc.sip.message import Message, Request, Response
+from sbc.sip.message import Message, Request, Response, serialize
 from sbc.sip.parse import parse_message
-from sbc.sip.serialize import serialize
 from tests.unit.sip_message.sample import INVITE, RINGING, bent
 
 

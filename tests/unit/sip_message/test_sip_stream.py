@@ -4,9 +4,8 @@ import time
 
 import pytest
 
-from sbc.sip.message import Message
+from sbc.sip.message import Message, serialize
 from sbc.sip.parse import ParseError
-from sbc.sip.serialize import serialize
 from sbc.sip.stream import PING, PONG, MessageStream
 from tests.unit.sip_message.sample import INVITE, RINGING, bent
 

@@ -88,3 +88,18 @@ def test_a_chain_is_kept_once() -> None:
     one = cache.keep([b"leaf", b"root"], ("a", "b"))
     assert one == (b"leaf", b"root")
     assert cache.keep([b"leaf", b"root"], ("a", "b")) is one
+
+
+def test_long_chains_do_not_fill_the_memory() -> None:
+    """Above another's certificate, which he has seen, somebody may show whatever he likes."""
+    cache = CertificateCache()
+    usual = [b"leaf", b"root"]
+    kept = cache.keep(usual, ("leaf", "root"))
+    for number in range(50):
+        long = [number.to_bytes(4, "big") + bytes(100_000)]
+        last = cache.keep(long, (str(number),))
+        assert cache.keep(usual, ("leaf", "root")) is kept, "it is used again and again"
+    assert cache.keep(long, (str(number),)) is last
+    for number in range(1000):
+        cache.keep([number.to_bytes(4, "big") + bytes(100_000)], ("more", str(number)))
+    assert cache.keep([bytes(1)], (str(49),)) is not last and cache.keep([b"leaf", b"root"], ("leaf", "root"))

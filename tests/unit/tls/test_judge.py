@@ -10,7 +10,7 @@ from sbc.demo.pki import LabAuthority
 from sbc.tls.judge import Agreed, Judge
 from sbc.tls.match import Admission, Presented
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache
+from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache, read_certificate
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, admission, der, leaf, presented, trunk
 
 AGREED = Agreed("TLSv1.3", "X25519")
@@ -56,11 +56,18 @@ def test_a_chain_that_is_too_long_or_too_large_is_not_even_read() -> None:
 
 
 def test_a_pin_makes_up_for_an_issuer_and_for_nothing_else() -> None:
-    pinned = AnchorMaterial("its key", "pin", (), (), pins=frozenset((leaf().identity.pin,)))
-    made = judge(admission([trunk(anchors=(pinned,))]))
-    assert made.excuses(NO_ISSUER, 0, lambda: b"") and made.excuses(EXPIRED, 1, lambda: b"")
-    assert not made.excuses(EXPIRED, 0, lambda: b"")
-    assert not judge().excuses(NO_ISSUER, 0, lambda: b"")
+    its_own = der(GOOD.issue(dns=["peer.example"]).cert_pem)
+    pinned = AnchorMaterial("its key", "pin", pins=frozenset((read_certificate(its_own).identity.pin,)))
+    expected = admission([trunk(anchors=(pinned,))])
+
+    def excused(code: int, depth: int, shown: bytes = its_own, expected: Admission = expected) -> bool:
+        return judge(expected).excuses(code, depth, lambda: b"", lambda: shown)
+
+    assert excused(NO_ISSUER, 0) and excused(EXPIRED, 1)
+    assert not excused(EXPIRED, 0)
+    assert not excused(NO_ISSUER, 0, expected=ACME)
+    for stranger in (der(GOOD.issue(dns=["peer.example"]).cert_pem), b"no certificate"):
+        assert not excused(NO_ISSUER, 0, stranger) and not excused(EXPIRED, 1, stranger)
 
 
 def test_the_wrong_purpose_is_excused_where_a_servers_will_do_and_it_is_one() -> None:
@@ -68,9 +75,9 @@ def test_the_wrong_purpose_is_excused_where_a_servers_will_do_and_it_is_one() ->
     server, client = (
         der(GOOD.issue(dns=["peer.example"], eku=(of,)).cert_pem) for of in ("server", "client")
     )
-    assert lenient.excuses(PURPOSE, 0, lambda: server) and not lenient.purpose_ok
-    assert not lenient.excuses(PURPOSE, 0, lambda: client)
-    assert not judge().excuses(PURPOSE, 0, lambda: server)
+    assert lenient.excuses(PURPOSE, 0, lambda: server, lambda: server) and not lenient.purpose_ok
+    assert not lenient.excuses(PURPOSE, 0, lambda: client, lambda: client)
+    assert not judge().excuses(PURPOSE, 0, lambda: server, lambda: server)
 
 
 class OneOther:

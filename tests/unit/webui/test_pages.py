@@ -13,7 +13,7 @@ from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
 from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
 from sbc.policy.allowances import SpentView
-from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
+from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOT_REGISTERED, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
 
@@ -150,6 +150,20 @@ def test_what_peers_sent_is_escaped() -> None:
     html = page(status)
     assert "<script" not in html and "<img src=x" not in html
     assert html.count("&lt;script&gt;") == 4
+
+
+def test_octets_of_a_peer_that_are_no_utf_8_take_no_page_away() -> None:
+    """RFC 3261 25.1 has UTF-8 in a reason phrase; who answers in Latin-1 must not blind the operator."""
+    odd = b"403 Verboten f\xfcr \xe2\x80\xaesie".decode("utf-8", "surrogateescape")
+    status = picture(
+        calls=(replace(CALL, caller=odd),),
+        failures=(replace(FAILURE, detail=odd, peer=odd),),
+        registrations=(replace(NOT_REGISTERED, reason=odd),),
+        trunks=(replace(LEGACY, state="down", reason=odd),),
+    )
+    html = page(status)
+    assert html.count(r"403 Verboten f\xfcr \u202esie") >= 4
+    assert "\u202e" not in html
 
 
 @pytest.mark.parametrize(

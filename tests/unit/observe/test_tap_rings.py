@@ -5,8 +5,7 @@ from __future__ import annotations
 from dsl.decision import Reject
 from sbc.base import Address
 from sbc.flow import Path
-from sbc.observe.tap import Ruling, Seen
-from sbc.observe.trace.ring import OF_ALL, OF_ONE, OVERHEAD, Rings
+from sbc.observe.tap import OF_ALL, OF_ONE, OVERHEAD, Rings, Ruling, Seen
 
 HERE, THERE = Address("192.0.2.1", 5060), Address("198.51.100.7", 5060)
 
