@@ -24,7 +24,8 @@ OSRTP leaves the choice to us, the secured one is taken.
 
 In an answer nothing is lenient: a line that we did not offer, or cannot use, refuses the call,
 also where a plain answer would have been fine. A peer that answers so believes the call is
-encrypted, and it is not ours to disappoint it in the clear.
+encrypted, and it is not ours to disappoint it in the clear. Only its number may be another where we
+have offered a single line: many begin anew with 1, whatever number a re-offer had.
 """
 
 from __future__ import annotations
@@ -326,6 +327,8 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
     except PeerError as error:
         raise MediaRefused(f"in the answer: {error.reason}") from None
     ours = next((each for each in offered if (each.tag, each.suite) == (theirs.tag, theirs.suite)), None)
+    if ours is None and len(offered) == 1 and offered[0].suite == theirs.suite:
+        ours = offered[0]  # whatever its number, there is no other that could be meant
     if ours is None:
         raise MediaRefused(f"the answer's {theirs} was not offered")
     if any(theirs.key == each.key for each in offered):
