@@ -307,7 +307,9 @@ STATIC: Final = {
 _TELLING: Final = (b"m=", b"a=rtpmap", b"a=crypto")
 _RTPMAP: Final = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
 # Lenient about blanks and case, as descriptions are read above.
-_AUDIO: Final = re.compile(rb"^m=audio[ \t]+[\d/]+[ \t]+(\S+)[ \t]+([0-9 \t]+)", re.MULTILINE | re.IGNORECASE)
+_AUDIO: Final = re.compile(
+    rb"^m=audio[ \t]++[\d/]++[ \t]++(\S++)[ \t]++([0-9 \t]++)", re.MULTILINE | re.IGNORECASE
+)
 
 #: What an offer says: codec names, and whether SRTP is asked for.
 Offered = tuple[tuple[str, ...], Literal["none", "offered", "required"]]
