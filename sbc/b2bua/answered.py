@@ -61,7 +61,9 @@ class AnsweredInvite:
 
     def on_ack(self, ack: Request, at: float, out: list[Command]) -> None:
         """The ACK came: carry it over, with the answer that it may hold."""
-        call, self.server = self.call, None
+        call, server, self.server = self.call, self.server, None
+        if server is not None:
+            server.acknowledged(at, out)  # it may have come from another address than the INVITE
         call.answered_invites.pop((self.side, self.cseq), None)
         try:
             sdp = carried_body(ack) if self.offered_by_far else b""

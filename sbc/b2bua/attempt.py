@@ -16,7 +16,16 @@ from sbc.b2bua.bodies import carried_body
 from sbc.b2bua.call import AfterMedia, Call, talk
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.desk import NOBODY
-from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.dialogs import Exchange, Fork
+from sbc.b2bua.forks import (
+    agree_again,
+    agreed_early,
+    changed_early,
+    changes_elsewhere,
+    changes_itself,
+    close_others,
+    holds,
+)
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, agreed_alone
 from sbc.b2bua.life import fire
@@ -176,7 +185,14 @@ class Attempt:
             call.desk.outcomes.of(self.leg.name, "outbound").delays.observe(at - self.begun)
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
-        again = accepted = b""
+        if fork.accepted and "rseq" not in response.headers.first:
+            sdp = b""  # all was agreed with PRACK: what is repeated is no offer (RFC 3261 13.2.1, RFC 6337 2)
+        again: Exchange | None = None
+        changed, closed = changed_early(call), False
+        if changed and response.status < 200 and sdp and changes_elsewhere(call, fork):
+            if "rseq" in response.headers.first:
+                return  # it comes again (RFC 3262 3)
+            sdp = fork.withhold(response, sdp)
         if response.status < 200 and "rseq" in response.headers.first and not self._caller_knows_100rel():
             if not self._acknowledge(fork, response, bool(sdp), at, out):
                 return
@@ -187,7 +203,9 @@ class Attempt:
         if response.status >= 200:
             if self.branch:
                 self.hunt.on_answer(at, out)
-            again, accepted = b"" if sdp else self._early(fork), fork.accepted
+            again = None if sdp else agreed_early(call, fork, self.invitation.offer)
+            if call.mirrors:
+                closed = close_others(call, fork, at, out)
             call.keep_only(fork)
             call.cancel_timer("ring")
             call.cancel_timer("response")
@@ -198,10 +216,16 @@ class Attempt:
         def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
             self._pass_back(fork, response, b"" if again else sdp, error, at, out)
 
-        if again and not self.invitation.offer:
-            self._agree_again(again, accepted, then, out)
+        if again is not None and (changed or again[0] == "b"):
+            if changes_itself(call, fork) or (holds(call, again) and not closed):
+                call.after_media(then, at, out)
+            else:
+                agree_again(call, again, then, out)
+        elif changed and sdp and self.invitation.offer:
+            agree_again(call, ("a", self.invitation.offer, sdp), then, out)
+            call.offerer = "a" if response.status < 200 and "RSeq" not in response.headers else None
         else:
-            self._take_sdp(fork, response, sdp or again, then, at, out)
+            self._take_sdp(fork, response, sdp or (again[2] if again is not None else b""), then, at, out)
 
     def _early_media(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
         """The SDP of ``response`` that counts now: not every caller hears what a callee plays before its 2xx.
@@ -273,31 +297,6 @@ class Attempt:
         elif response.status >= 200:
             fork.b.confirm(response)
         return fork
-
-    def _early(self, fork: Fork) -> bytes:
-        """The SDP of ``fork`` before its 2xx, where another fork's may be in force since.
-
-        The media follows the last answer; a 2xx without SDP means that of its own fork (RFC 3262 5). Where
-        another offer followed in any of them, what was agreed first can no longer be had.
-        """
-        forks = self.call.forks.values()
-        settled = self.invitation.offer or fork.accepted
-        if not settled or len(forks) < 2 or any(each.renewed for each in forks):
-            return b""
-        return fork.early
-
-    def _agree_again(self, offer: bytes, accepted: bytes, then: AfterMedia, out: list[Command]) -> None:
-        """Let the media follow what a fork offered and the caller accepted; nobody need be told."""
-        call = self.call
-
-        def answered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
-            if error is not None:
-                then(b"", error, at, out)
-            else:
-                call.ask_media(AnswerMedia(call.id, "a", accepted), then, out)
-
-        command = OfferMedia(call.id, "b", offer, call.policies["b"], call.policies["a"])
-        call.ask_media(command, answered, out)
 
     def _take_sdp(
         self, fork: Fork, response: Response, sdp: bytes, then: AfterMedia, at: float, out: list[Command]

@@ -304,6 +304,7 @@ class Call:
         """``fork`` answered; the other early dialogs are over."""
         self.fork = fork
         fork.early = fork.accepted = fork.withheld = b""
+        fork.settled = None
         if self.offered_early is not fork:
             self.offered_early = None
         for tag, each in list(self.forks.items()):

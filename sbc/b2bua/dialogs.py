@@ -9,11 +9,15 @@ from sbc.b2bua.leg import Leg, Side
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
 
+#: Who has made an offer, the offer, and its answer, both as they came.
+Exchange = tuple[Side, bytes, bytes]
+
 
 class Fork:
     """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller.
 
-    ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
+    ``renewed``: offers went on while it was early, so the INVITE's own answer is history; ``settled`` is the
+    last of them that was answered.
     ``early`` is the last SDP with which it answered the INVITE before its 2xx, or, where that had no
     offer, its own, which the caller ``accepted``. ``withheld`` is SDP that the caller is not to be told
     before the 2xx, or before its callee is ``authorized`` to play early media. ``rseq`` is the number of the
@@ -21,7 +25,9 @@ class Fork:
     its callee, while several are tried at once and none is the call's.
     """
 
-    __slots__ = ("a", "accepted", "authorized", "b", "early", "leg", "renewed", "rseq", "withheld")
+    __slots__ = (
+        "a", "accepted", "authorized", "b", "early", "leg", "renewed", "rseq", "settled", "withheld",
+    )  # fmt: skip
 
     def __init__(self, a: Dialog, b: Dialog, leg: Leg | None = None) -> None:
         self.a = a
@@ -30,6 +36,7 @@ class Fork:
         self.renewed = self.authorized = False
         self.rseq = 0
         self.early = self.accepted = self.withheld = b""
+        self.settled: Exchange | None = None
 
     def dialog(self, side: Side) -> Dialog:
         """The dialog on ``side``."""

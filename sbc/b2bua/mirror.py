@@ -274,6 +274,8 @@ class Mirror:
         elif self.made:
             self._offer_back(sdp, then, out)
         elif self.offered:
+            if call.state in EARLY:
+                self.fork.settled = self.side, carried_body(self.request), sdp
             call.ask_media(AnswerMedia(call.id, far, sdp), then, out)
         else:
             ours, theirs = call.policies[far], call.policies[self.side]
@@ -368,7 +370,12 @@ class Mirror:
         if response.status in (408, 481) and not nothing_waits:
             # The far dialog is over; it is told as well, for it may be only we who are not known there
             # any more (RFC 3261 12.2.1.2).
-            clear(self.call, f"{response.status} within the dialog", at, out)
+            self._lose(f"{response.status} within the dialog", at, out)
+
+    def _lose(self, why: str, at: float, out: list[Command]) -> None:
+        """Its dialog is over, and so is the call, unless other callees ring on in dialogs of their own."""
+        if self.call.state not in EARLY or len(self.call.forks) < 2:
+            clear(self.call, why, at, out)
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The far side never answered: 408 (timeout) or 503; or the near side is gone (``lost``)."""
@@ -396,7 +403,7 @@ class Mirror:
         self._finish(self.call.desk.respond_to(self.server, status, reason), at, out)
         self._withdraw(at, out)
         if kind == "timeout":
-            clear(self.call, "the peer no longer answers within the dialog", at, out)
+            self._lose("the peer no longer answers within the dialog", at, out)
 
     def on_cancel(self, why: Fields, at: float, out: list[Command]) -> None:
         """The near side gave its re-INVITE up; the far side's 487 will end it."""
@@ -406,7 +413,7 @@ class Mirror:
                 self._send_cancel(at, out)
 
     def abandon(self, at: float, out: list[Command]) -> None:
-        """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
+        """The call or its dialog is over: answer the near side; no INVITE stays pending (RFC 3261 15.1.2)."""
         self._finish(self.call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
         self._withdraw(at, out)
 

@@ -42,21 +42,26 @@ def formats_of(first: Media | None, then: Media | None) -> Formats:
 def _described(media: Media) -> Formats:
     found: Formats = {}
     for text in media.formats:
-        if text.isdigit():
-            known = _STATIC.get(int(text))
-            if known is not None:
-                found[int(text)] = known
+        known = _STATIC.get(_number(text))
+        if known is not None:
+            found[_number(text)] = known
     for value in media.values("rtpmap"):
         number, _, name = value.partition(" ")
         parts = name.strip().upper().split("/")
-        if number in media.formats and number.isdigit() and len(parts) > 1 and parts[1].isdigit():
-            channels = int(parts[2]) if len(parts) > 2 and parts[2].isdigit() else 1
-            found[int(number)] = Format(parts[0], int(parts[1][:9]), channels)
+        clock = _number(parts[1]) if len(parts) > 1 else -1
+        if number in media.formats and clock >= 0:
+            channels = _number(parts[2]) if len(parts) > 2 else 1
+            found[_number(number)] = Format(parts[0], clock, max(1, channels))
     for value in media.values("fmtp"):
         number, _, said = value.partition(" ")
-        if number.isdigit() and int(number) in found:
-            found[int(number)] = found[int(number)]._replace(fmtp=said)
+        if number in media.formats and _number(number) in found:
+            found[_number(number)] = found[_number(number)]._replace(fmtp=said)
     return found
+
+
+def _number(text: str) -> int:
+    """What digits say, of very many the first; -1 for what only looks like digits, as a superscript does."""
+    return int(text[:9]) if text.isascii() and text.isdigit() else -1
 
 
 def written(formats: Formats) -> bytes:

@@ -19,22 +19,18 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str, alias_key: bytes, audience: tuple[Audience, ...] = ()) -> None:
+    def __init__(self, kind: str, alias_key: bytes) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
         for leg in (a, b):
             leg.alias_key = alias_key
-            if audience:
-                lend_ears(kind, leg.side, leg, audience)
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
-    def beside(self, alias_key: bytes, audience: tuple[Audience, ...]) -> Endpoint:
+    def beside(self, alias_key: bytes) -> Endpoint:
         """An endpoint of one more callee, across from the caller's."""
         leg = Leg("b")
         leg.other, leg.alias_key = self.ends["a"].leg, alias_key
-        if audience:
-            lend_ears(self.kind, "b", leg, audience)
         return Endpoint(leg)
 
 
@@ -48,10 +44,13 @@ def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -
 
 
 def hear_speech(plans: list[Plan], listeners: tuple[Audience, ...]) -> None:
-    """Let these hear what was a fax or a picture until now, and is speech (RFC 3264 8.3.3)."""
+    """Let these hear what is speech now: a stream that is new, or was a fax or a picture (RFC 3264 8.3.3).
+
+    Not before it is answered: of offers that are refused there may be any number.
+    """
     for plan in plans:
         for side, end in plan.stream.ends.items():
-            if end.leg.tap is None:
+            if end.leg.agreed and end.leg.tap is None:
                 lend_ears(plan.stream.kind, side, end.leg, listeners)
 
 
@@ -76,14 +75,10 @@ class Plan:
 
 
 class Offer:
-    """The offer that is open or was answered last; ``media`` and ``settled`` are by stream what that said.
-
-    ``lines`` are so many as whoever made it has written.
-    """
+    """The offer that is open or was answered last, of so many ``lines`` as whoever made it has written."""
 
     __slots__ = (
-        "answer", "answered", "known", "lines", "media", "ours", "plans", "sdp", "settled", "side", "theirs",
-        "told", "written",
+        "answer", "answered", "known", "lines", "ours", "plans", "sdp", "side", "theirs", "told", "written",
     )  # fmt: skip
 
     def __init__(
@@ -97,8 +92,6 @@ class Offer:
         self.theirs = theirs
         self.known = known
         self.lines = lines
-        self.media: list[Media] = []
-        self.settled: list[Terms | None] = []
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
 

@@ -27,6 +27,8 @@ DESCRIBED: Final[dict[str, Part]] = {"a": "a.sdp", "b": "b.sdp"}
 _HOLD: Final = RATE // 2
 #: Silence that is let go of by itself, not laid with what came behind it, however long ago the last look was.
 _LONG_AGO: Final = 2 * RATE
+#: Ears of one recording, of both sides: a description has sixteen streams at most.
+_MOST_EARS: Final = 64
 _COMFORT: Final = ("CN", "TELEPHONE-EVENT")
 _DUMPED: Final = struct.Struct("!HHI")
 _MOST_DUMPED: Final = 0xFFFF - _DUMPED.size
@@ -80,7 +82,9 @@ class Recording:
         return self._sound.frames
 
     def ear(self, side: str) -> Ear:
-        """Listen to one more stream of a side."""
+        """Listen to one more stream of a side; of very many, as re-INVITEs make, the last have one ear."""
+        if len(self._ears) >= _MOST_EARS:
+            return [ear for each, ear in self._ears if each == side][-1]
         ear = Ear(self._channels[side], self._intake)
         self._ears.append((side, ear))
         return ear

@@ -67,10 +67,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = (
-        "_alias_key", "_audience", "_branch", "_branches", "_ids", "_in_force", "_networks", "_offer",
-        "_origins", "_seen", "_seen_at", "_staged", "call_id", "held", "streams",
-    )  # fmt: skip
+    __slots__ = ("_alias_key", "_audience", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins",
+                 "_seen", "_seen_at", "_staged", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -79,7 +77,6 @@ class MediaSession:
         self._ids = ids
         self._networks = networks
         self._offer: Offer | None = None
-        self._in_force: Offer | None = None  # whose answer holds
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
@@ -114,7 +111,7 @@ class MediaSession:
         far = self._networks.towards(theirs.network, theirs.signalling_host)
         self._take_ports(plans, side, far, ours if side == "a" else theirs)
         known = len(self.streams)
-        for plan in plans[:known] if not self._branch else ():  # else who waits may need a key again
+        for plan in plans[:known]:
             for end in plan.stream.ends.values():
                 end.prune()
         for plan in plans[known:]:
@@ -140,7 +137,6 @@ class MediaSession:
         if offer is None or offer.side == side:
             raise PeerError("an answer came without an offer", 488)
         if sdp == offer.answered:
-            self._enforce(side)
             return offer.answer
         codecs = offer.theirs.codecs
         description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
@@ -159,9 +155,10 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-        offer.media, offer.settled = answered, settled
-        self._in_force = None  # the answer is another one than before, if there was one
-        self._enforce(side)
+        put_in_force(offer, side, answered, settled)
+        if self._audience:
+            hear_speech(offer.plans, self._audience)
+        self.held = is_held(offer.plans, answered)
         self._return_ports(offer.plans)
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections[: offer.lines])
@@ -169,16 +166,6 @@ class MediaSession:
         if self._audience:
             self._describe(self._audience)
         return offer.answer
-
-    def _enforce(self, side: str) -> None:
-        """Let the answer from ``side`` hold, unless it does."""
-        offer = self._offer
-        if offer is not None and offer is not self._in_force and offer.media:
-            put_in_force(offer, side, offer.media, offer.settled)
-            if self._audience:
-                hear_speech(offer.plans, self._audience)
-            self._in_force = offer
-            self.held = is_held(offer.plans, offer.media)
 
     def rollback(self) -> None:
         """Return to the terms before the last offer, which was refused or given up.
@@ -188,7 +175,6 @@ class MediaSession:
         if self._offer is None or not self._staged:
             return
         offer, self._offer, self._staged = self._offer, None, False
-        self._in_force = None
         for plan in offer.plans:
             plan.stream.ends["a"].apply(plan.before[0])
             plan.stream.ends["b"].apply(plan.before[1])
@@ -219,11 +205,8 @@ class MediaSession:
         for index, stream in enumerate(self.streams):
             near = stream.ends["a"].leg
             known = index < len(came.ends)
-            end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
+            end = came.ends[index] if known else stream.beside(self._alias_key)
             stream.ends["b"], near.other = end, end.leg
-        # The caller was told another key for each, and may have been told other payload types.
-        if self._offer is not None and self._offer.side == "a":
-            self._enforce("b")
         return former
 
     def take(self, branch: int) -> None:
@@ -250,7 +233,7 @@ class MediaSession:
 
     def _vacate(self) -> None:
         """Nobody is in the callee's place any more."""
-        self._offer, self._in_force, self._staged = None, None, False
+        self._offer, self._staged = None, False
         self._origins.pop("b", None)
         for stream in self.streams:
             stream.ends["b"].forget()
@@ -335,7 +318,7 @@ class MediaSession:
             if index < len(self.streams):
                 stream = self.streams[index]
             else:
-                stream = Stream(media.kind, self._alias_key, self._audience)
+                stream = Stream(media.kind, self._alias_key)
             terms, place = None, None
             try:
                 audible = media.proto in PROFILES

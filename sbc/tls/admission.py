@@ -120,10 +120,11 @@ class Admission:
 
     Compares by identity: the table returns the same object for the same candidates, so that
     it can key the cache of contexts. ``host_names`` are the names expected of a dialled peer
-    whose trunk gives none.
+    whose trunk gives none. ``led_anew`` is which issuers the chains of connections that stand have under
+    it, by those that they had: filled by who looks.
     """
 
-    __slots__ = ("candidates", "direction", "host_names", "identity", "names", "tenant")
+    __slots__ = ("candidates", "direction", "host_names", "identity", "led_anew", "names", "tenant")
 
     def __init__(
         self, candidates: tuple[TrunkTrust, ...], identity: str | None, *, tenant: str | None = None,
@@ -135,6 +136,7 @@ class Admission:
         self.direction = direction
         self.host_names = host_names
         self.names = tuple(each.trunk for each in candidates)
+        self.led_anew: dict[tuple[str, ...], tuple[bytes, ...]] = {}
 
     @property
     def asks(self) -> bool:

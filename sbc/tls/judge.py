@@ -49,6 +49,12 @@ class Ways(Protocol):
     def other(self, judge: Judge, sent: Sequence[bytes]) -> Presented | None:
         """What is presented by the first of the other ways through what a server sent that holds."""
 
+    def anew(self, judge: Judge, admission: Admission, sent: Sequence[bytes], now: float) -> Presented | None:
+        """What is presented by what a peer sent under the trust of ``admission``, None where nothing is.
+
+        PeerError.
+        """
+
 
 class Judge:
     """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict.
@@ -56,13 +62,14 @@ class Judge:
     ``links`` are the certificates whose revocation matters under ``policy``: () where the peer is
     pinned, for a pin is taken back by whoever set it. ``news`` is what their revocation was found to be
     when it was settled, None where nothing was demanded. ``ways`` is None where no other way is looked
-    for: in the verification of one that was found. ``assumed`` stands for what would be agreed, where
+    for: in the verification of one that was found. ``led_anew`` where the chain leads to what is trusted
+    since a reload by another way than in the handshake. ``assumed`` stands for what would be agreed, where
     the chain alone is judged. ``now`` is POSIX seconds.
     """
 
     __slots__ = (
         "__weakref__", "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "assumed",
-        "cache", "chain", "decided", "found_another", "leaf", "links", "news", "now", "policy",
+        "cache", "chain", "decided", "found_another", "leaf", "led_anew", "links", "news", "now", "policy",
         "presented", "purpose_ok", "revocation", "settled_under", "staple_problem", "trunk", "verify_code",
         "verify_depth", "ways",
     )  # fmt: skip
@@ -91,6 +98,7 @@ class Judge:
         self.anchor: str | None = None
         self.asked = False
         self.found_another = False
+        self.led_anew = False
         self.policy: RevocationPolicy | None = None
         self.settled_under: RevocationPolicy | None = None
         self.links: tuple[Link, ...] = ()
@@ -184,12 +192,10 @@ class Judge:
         leaf = self.leaf = self.cache.read(ders[0])
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.chain = self.cache.keep(ders, chain)
-        excluded: tuple[str, ...] = ()
-        if any("*" in each for each in leaf.identity.sans):  # it could reach what its issuers exclude
-            excluded = tuple(subtree for each in ders[1:] for subtree in self.cache.read(each).excluded)
         presented = self.presented = Presented(
-            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain, excluded
-        )
+            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain,
+            excluded_from(leaf, ders, self.cache),
+        )  # fmt: skip
         longer: dict[str, Presented] = {}
         open_end = self.anchored and not self.cache.read(ders[-1]).self_issued
         if self.ways is not None and len(self.admission.candidates) > 1 and open_end:
@@ -236,19 +242,27 @@ class Judge:
             self.links = self.revocation.links.chain(presented.ders, presented.chain)
             self.policy = trust.revocation
 
-    def readmit(self, trunk: str, admission: Admission, now: float) -> bool:
+    def readmit(
+        self, trunk: str, admission: Admission, now: float, sent: Callable[[], Sequence[bytes]]
+    ) -> bool:
         """Whether a peer that was taken for ``trunk`` is still good after a reload, under ``admission``.
 
-        From now on its revocation is judged as that demands.
+        From now on its revocation is judged as that demands. ``sent`` gives the certificates that it sent:
+        a CA is its name and key (RFC 5280 6.1.1 d), and may have another certificate now, or be below
+        another that is trusted.
         """
         verdict = still_trusted(trunk, self.presented, admission, now)
-        if verdict.trunk is None or self.presented is None:
-            return verdict.trunk is not None
         try:
-            self._hold_to(verdict, admission)
+            if verdict.failure is not None and verdict.failure.kind == "unknown-ca" and self.ways is not None:
+                other = self.ways.anew(self, admission, sent(), now)
+                verdict = still_trusted(trunk, other, admission, now) if other is not None else verdict
+                if other is not None and verdict.trunk is not None:
+                    self.presented, self.chain, self.led_anew = other, other.ders, True
+            if verdict.trunk is not None and self.presented is not None:
+                self._hold_to(verdict, admission)
         except PeerError:
             return False
-        return True
+        return verdict.trunk is not None
 
     @property
     def unsettled(self) -> bool:
@@ -282,6 +296,13 @@ class Judge:
         if self.decided is None and leaf.must_staple and not good:
             self.decided = no_staple(leaf, self.staple_problem)
         return self.decided is None
+
+
+def excluded_from(leaf: Certificate, ders: Sequence[bytes], cache: CertificateCache) -> tuple[str, ...]:
+    """The names that issuers of ``leaf`` exclude and that a wildcard of it could reach; PeerError."""
+    if not any("*" in each for each in leaf.identity.sans):
+        return ()
+    return tuple(subtree for each in ders[1:] for subtree in cache.read(each).excluded)
 
 
 def _too_large(size: int) -> Failure:

@@ -120,6 +120,21 @@ def test_a_phone_that_registers_from_elsewhere_goes_on_with_its_call(method: str
     made.carrier.hears(method)
 
 
+def test_a_phone_that_acknowledges_from_elsewhere_hears_no_answer_again() -> None:
+    """The ACK of a 2xx is the dialog's (RFC 3261 13.2.2.4), wherever its sender is now."""
+    made, alice, _ = two()
+    made.carrier.respond(calls(made, alice), 200, body=b"v=0 answer")
+    answer = alice.peer.hears_response(200)
+    again = moves(made, alice)
+    again.registers()
+    within(again, answer, "ACK", "7 ACK")
+    made.carrier.hears("ACK")
+    made.wait(40)
+    alice.peer.hears_nothing()
+    again.peer.hears_nothing()
+    assert len(made.engine.calls) == 1
+
+
 def test_a_phone_that_proves_itself_from_elsewhere_goes_on_with_its_call() -> None:
     made, alice, _ = two()
     answer = talks(made, alice)

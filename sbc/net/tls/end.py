@@ -32,7 +32,7 @@ from sbc.tls.evidence import NOWHERE, Ending, Entrances, Evidence, Offer, Ours
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.groups import normal_group
 from sbc.tls.judge import Agreed, Judge
-from sbc.tls.match import match_anonymous
+from sbc.tls.match import Admission, match_anonymous
 from sbc.tls.material.authorities import spelled
 from sbc.tls.material.certificate import MAX_CHAIN
 
@@ -236,6 +236,10 @@ class TlsEnd:
         """The certificate that we show, None for none: its context has it."""
         ours: Ours | None = self._connection.get_context().get_app_data()
         return ours
+
+    def readmit(self, trunk: str, admission: Admission, now: float) -> bool:
+        """Whether the peer is still good for ``trunk`` after a reload, under ``admission``."""
+        return self.judge.readmit(trunk, admission, now, self.presented)
 
     def presented(self) -> tuple[bytes, ...]:
         """The certificates that the peer sent, as DER, leaf first; () for none."""

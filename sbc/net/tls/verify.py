@@ -31,10 +31,10 @@ from sbc.net.tls.context import CIPHERS, build_context, set_groups
 from sbc.net.tls.end import drain, open_session, reasons_of, verify_text
 from sbc.tls.diagnosis import classify
 from sbc.tls.failure import Failure
-from sbc.tls.judge import Agreed, Judge, Ways
+from sbc.tls.judge import Agreed, Judge, Ways, excluded_from
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache
+from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache, thumbprint_of
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
 
@@ -103,6 +103,7 @@ class Search:
     """
 
     MOST, LONGEST = 8, 0.1
+    KINDS = 64
     spent, _end = 0, 0.0
 
     def _more(self) -> bool:
@@ -161,6 +162,37 @@ class Search:
             if said.trunk is not None:
                 return said.presented
         return None
+
+    def anew(self, judge: Judge, admission: Admission, sent: Sequence[bytes], now: float) -> Presented | None:
+        """What is presented by what a peer ``sent`` under the trust of ``admission``, None where nothing is.
+
+        A CA's certificate may be exchanged under thousands of connections at once. Those with the same
+        issuers lead to the same: one is verified for all of them. One that may fail for its own sake does not
+        stand for the others, nor does any where names are constrained; all that are verified are counted.
+        PeerError.
+        """
+        before = judge.presented
+        if before is None or not before.anchored or not sent:
+            return None
+        leaf, known = before.leaf, admission.led_anew
+        alike = (*before.chain[1:], "", *map(thumbprint_of, sent[1:]))
+        issuers = known.get(alike, ())
+        if not issuers:
+            if len(known) == self.KINDS:
+                return None
+            said = verify(admission, sent, now, judge.cache).presented
+            if said is None or not said.anchored:
+                known[before.chain[0], *alike] = ()
+                return None
+            issuers = said.ders[1:]
+            own = any(judge.cache.read(each).constrained for each in issuers)
+            known[(before.chain[0], *alike) if own else alike] = issuers
+        ders = (before.ders[0], *issuers)
+        chain = (leaf.identity.thumbprint, *map(thumbprint_of, issuers))
+        return replace(
+            before, chain=chain, ders=judge.cache.keep(ders, chain), anchored=True,
+            excluded=excluded_from(leaf, ders, judge.cache),
+        )  # fmt: skip
 
 
 def _would_do(

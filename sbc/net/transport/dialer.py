@@ -36,7 +36,6 @@ from sbc.net.transport.udp import UdpListener
 from sbc.policy.shares import source_of
 from sbc.tls.diagnosis import unresolved
 from sbc.tls.events import Unreached
-from sbc.tls.judge import Judge
 from sbc.tls.names import is_ip
 
 if TYPE_CHECKING:
@@ -176,10 +175,10 @@ class Dialer:
         if flow.tls is None:
             return True
         admission = self._listeners.contexts.table.outbound(key.trunk, key.target.host)
-        judge: Judge = flow.channel.cipher.judge
-        if admission is judge.admission:
+        session: TlsSession = flow.channel.cipher
+        if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
-        return admission is not None and judge.readmit(key.trunk, admission, self._clock.now())
+        return admission is not None and session.readmit(key.trunk, admission, self._clock.now())
 
     def _key(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> ReuseKey:
         transport = snapshot.settings.listeners[trunk.listener].transport

@@ -134,10 +134,12 @@ class StreamListener:
             return False
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
-        if admission is None or not session.judge.readmit(flow.trunk, admission, self.clock.now()):
+        if admission is None or not session.readmit(flow.trunk, admission, self.clock.now()):
             return False
         if self.contexts.shown(admission) != flow.tls.own:
             self._recycler.add(flow, "another certificate of ours is in use now")
+        elif session.judge.led_anew:
+            self._recycler.add(flow, "its CA is trusted by another certificate now")
         elif session.judge.unsettled:
             self._recycler.add(flow, "its trunk demands more about revocation now")
         else:

@@ -48,8 +48,8 @@ class Certificate:
     """The facts of one certificate: who, the purposes it allows (None: any), and whether it is a CA.
 
     ``issues`` where it bears what only an issuer's certificate may: CA, the right to sign
-    certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10). ``excluded`` are the DNS and
-    URI subtrees that those take from whatever it issues, in lower case.
+    certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10), where it is ``constrained``.
+    ``excluded`` are the DNS and URI subtrees that those take from whatever it issues, in lower case.
     """
 
     identity: PeerIdentity
@@ -59,6 +59,7 @@ class Certificate:
     self_issued: bool
     issues: bool = False
     excluded: tuple[str, ...] = ()
+    constrained: bool = False
 
     verified: PeerIdentity = field(init=False, repr=False)
 
@@ -108,6 +109,7 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
         self_issued=certificate.subject == certificate.issuer,
         issues=is_ca or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign) or constraints is not None,
         excluded=_excluded(constraints),
+        constrained=constraints is not None,
     )
 
 

@@ -11,7 +11,6 @@ from sbc.media.errors import MediaRefused
 from sbc.media.places import PortPool
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import packet
-from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
 from sbc.media.srtp import Protector, SrtpError, Unprotector
@@ -114,47 +113,6 @@ def test_whoever_is_taken_is_heard_and_nobody_else(winner: int) -> None:
         relays[3 - winner], Protector(key(keys[1 - at])).rtp(rtp(1)), (hosts[1 - at], ports[1 - at])
     )
     assert late is None
-
-
-@pytest.mark.parametrize("winner", [1, 2])
-@pytest.mark.parametrize("told_again", [True, False])
-def test_a_secured_caller_hears_whoever_is_taken_under_the_key_of_that_ones_answer(
-    winner: int, told_again: bool
-) -> None:
-    """RFC 3264 4: each early dialog has an answer of its own, and its key with it (RFC 4568 6.1).
-
-    Both callees have played something; the 200 has the SDP of its 183 again, or none (RFC 3261 13.2.1).
-    """
-    call, _ = session()
-    at = {1: (BOB, 50000), 2: (CAROL, 52000)}
-    bodies = {branch: sdp(audio(port), host=host) for branch, (host, port) in at.items()}
-    keys: dict[int, CryptoLine] = {}
-    receivers: dict[int, Unprotector] = {}
-
-    def heard(branch: int, sequence: int) -> None:
-        sent = packet(call.streams[0].ends["b"].leg.port_rtp, rtp(sequence, ssrc=branch), at[branch])
-        assert sent is not None and receivers[branch].rtp(sent[1]) == rtp(sequence, ssrc=branch)
-
-    def offered(branch: int) -> None:
-        call.turn(branch)
-        call.offer("a", sdp(audio(40000, "RTP/SAVP", crypto(9))), ACCEPT, OFF, 0.0)
-
-    for branch in (1, 2):
-        offered(branch)
-    for branch in (1, 2):
-        (keys[branch],) = lines(answered(call, branch, bodies[branch]))
-        receivers[branch] = Unprotector(keys[branch])
-        heard(branch, 1)
-    offered(3)  # one more is tried; who was heard goes on where he was
-    for sequence, branch in ((2, 1), (2, 2), (3, 1)):
-        assert lines(answered(call, branch, bodies[branch])) == [keys[branch]]
-        heard(branch, sequence)
-    call.take(winner)
-    if told_again:
-        assert lines(call.answer("b", bodies[winner], 2.0)) == [keys[winner]]
-    heard(winner, 4)
-    with pytest.raises(SrtpError):
-        receivers[3 - winner].rtp(Protector(keys[winner]).rtp(rtp(5, ssrc=winner)))
 
 
 def test_early_media_is_of_one_until_another_is_taken() -> None:

@@ -92,6 +92,9 @@ class OneOther:
     def other(self, judge: Judge, sent: Sequence[bytes]) -> Presented | None:
         return self.found
 
+    def anew(self, judge: Judge, admission: Admission, sent: Sequence[bytes], now: float) -> Presented | None:
+        return None
+
 
 def test_another_way_that_holds_is_decided_on_and_settles_it() -> None:
     good = leaf()
