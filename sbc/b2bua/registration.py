@@ -20,7 +20,16 @@ from sbc.b2bua.desk import Desk, Subject
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.peers import Home
 from sbc.b2bua.proofs import CHALLENGES, Given, repeat
-from sbc.b2bua.register import address_of_record, contact, granted_by, kept, register, retry_after, seconds
+from sbc.b2bua.register import (
+    address_of_record,
+    contact,
+    granted_by,
+    kept,
+    register,
+    retry_after,
+    seconds,
+    service_route,
+)
 from sbc.base import Address
 from sbc.config.model import Registration as Terms
 from sbc.config.model import Trunk
@@ -363,7 +372,7 @@ class Registration:
         self.state, self.reason, self.flow, self._failures = "registered", "", turn.flow, 0
         self.until = at + granted
         self.due = at + max(1.0, granted - AHEAD if granted > 2 * AHEAD else granted / 2)
-        self.routes = kept(response, "Service-Route")
+        self.routes = service_route(response)
         self.associated = kept(response, "P-Associated-URI")
         assert self.peer is not None, "it was asked"
         self._desk.peers.homes[self.trunk.trunk] = Home(self.peer, self.routes)

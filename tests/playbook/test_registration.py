@@ -108,6 +108,27 @@ def test_what_other_devices_of_the_account_have_bound_is_not_ours_to_read(first:
     assert of(made).state == "registered" and of(made).until == made.now + 600
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("<sip:p1.example;lr>, <sip:p2.example;lr>", ["<sip:p1.example;lr>", "<sip:p2.example;lr>"]),
+        ("sip:p1.example;lr", ["<sip:p1.example;lr>"]),
+        ("garbage", []),
+        ("<sip:p1.example;lr>, <tel:+49>", []),
+        ("<sip:p1.example;lr>;, <sip:p2.example;lr>", []),
+        ("*", []),
+    ],
+)
+def test_a_route_that_cannot_be_read_is_none_that_calls_take(said: str, taken: list[str]) -> None:
+    """Whoever is sent a malformed Route refuses the request (RFC 3261 16.3), and so every call of the trunk."""
+    made = stage()
+    look(made)
+    accept(made, registers(made.carrier), Service_Route=said)
+    assert of(made).state == "registered"
+    made.office.invite()
+    assert made.carrier.hears_request("INVITE").headers.get_all("Route") == taken
+
+
 # What is asked
 
 
