@@ -356,10 +356,15 @@ def _terms(
 
 
 def _rtcp_address(value: str, host: str | None) -> Address | None:
+    """Where the peer wants its RTCP (RFC 3605); None where that cannot be read, for no call hangs on it.
+
+    A host may be written there by its name, which nobody here resolves.
+    """
     fields = value.split()
-    if len(fields) not in (1, 4):
-        raise MediaRefused("a=rtcp is malformed")
-    if len(fields) == 4:
-        host = unicast(fields[3])
-    port = decimal(fields[0], 65535, "a=rtcp port")
+    try:
+        if len(fields) > 3:
+            host = unicast(fields[3])
+        port = decimal(fields[0] if fields else "", 65535, "a=rtcp port")
+    except PeerError:
+        return None
     return None if host is None or not port else Address(host, port)

@@ -120,7 +120,7 @@ def test_what_other_devices_of_the_account_have_bound_is_not_ours_to_read(first:
     ],
 )
 def test_a_route_that_cannot_be_read_is_none_that_calls_take(said: str, taken: list[str]) -> None:
-    """Whoever is sent a malformed Route refuses the request (RFC 3261 16.3), and so every call of the trunk."""
+    """Whoever is sent a malformed Route refuses the request (RFC 3261 16.3): every call of the trunk."""
     made = stage()
     look(made)
     accept(made, registers(made.carrier), Service_Route=said)
