@@ -186,6 +186,11 @@ def escape_user(user: str) -> str:
     return user if _plain(user) else _forbidden(_percent, user)
 
 
+def user_named(name: str) -> str:
+    """The user, as rules see it, whose ``name`` is as people write it: with blanks, an @ or accents."""
+    return canonical_user(escape_user(name))
+
+
 def _percent(match: re.Match[str]) -> str:
     char = match[0]
     # An octet that is no UTF-8 comes as half a surrogate pair; any other half stands for nothing.

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from dsl.decision import Decision, Limit, Route
 from dsl.facts import Facts
 from dsl.services import Answer
-from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia
+from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia, RollbackMedia
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side
@@ -107,6 +107,7 @@ class Call:
         "answers",
         "asserted",
         "b",
+        "before",
         "called",
         "caller",
         "created",
@@ -167,6 +168,7 @@ class Call:
         # The description that each side gave last and the one that it has of us, and the offer as it came and
         # as it went on: what a re-INVITE that only refreshes the session repeats (RFC 4028 7.4).
         self.agreed: dict[Side, tuple[bytes, bytes]] = {}
+        self.before: dict[Side, tuple[bytes, bytes]] | None = None  # what was agreed when the last offer came
         self.offered: tuple[bytes, bytes] = b"", b""
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
@@ -278,12 +280,18 @@ class Call:
         if command is None or error is not None:
             pass
         elif isinstance(command, OfferMedia):
-            self.offered = command.sdp, sdp
+            self.offered, self.before = (command.sdp, sdp), self.agreed.copy()
         else:  # with the answer it is known what holds
             side, (came, went) = command.side, self.offered
             self.agreed[side] = command.sdp, went
             self.agreed["b" if side == "a" else "a"] = came, sdp
         then(sdp, error, at, out)
+
+    def roll_back(self, out: list[Command]) -> None:
+        """Nothing comes of the last offer, answered or not: media and descriptions are as before."""
+        out.append(RollbackMedia(self.id))
+        if self.before is not None:
+            self.agreed, self.before = self.before, None
 
     def heard(self, side: Side) -> bytes:
         """The description that holds of ``side``, as it gave it; empty where none is known."""

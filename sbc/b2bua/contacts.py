@@ -9,19 +9,34 @@ from sbc.b2bua.desk import Desk
 from sbc.b2bua.leg import Leg
 from sbc.config.snapshot import Snapshot
 from sbc.registrar.binding import Binding
+from sbc.registrar.equal import same_contact
 from sbc.sip.message import Request, Response
 
 #: What tells the caller how to try again stands before other refusals of its class (RFC 3261 16.7 6).
 _TELLING: Final = (401, 407, 415, 420, 484)
 
 
-def contacts_of(desk: Desk, user: str, caller: Leg, at: float) -> list[Binding]:
-    """Where ``user`` is registered, by q, for ``caller``: who means its own number means its other phones."""
+def contacts_of(desk: Desk, user: str, caller: Leg, request: Request, at: float) -> list[Binding]:
+    """Where ``user`` is registered, by q, for the ``request`` of ``caller``.
+
+    Who means its own number means its other phones.
+    """
     contacts = desk.registrar.contacts(user, desk.date(at))
     if caller.login[0] == user:
-        contacts = [each for each in contacts if each.flow is not caller.flow]
+        own = _of_the_caller(contacts, caller, request)
+        phones = [each.instance for each in own if each.instance]
+        contacts = [each for each in contacts if each not in own and each.instance not in phones]
     off = desk.store.current.disabled
     return [each for each in contacts if each.trunk not in off] if off else contacts
+
+
+def _of_the_caller(contacts: list[Binding], caller: Leg, request: Request) -> list[Binding]:
+    """Those of the calling phone: on its connection; of several behind a proxy, that of its Contact."""
+    near = [each for each in contacts if each.flow is caller.flow]
+    contact = request.contact
+    if len(near) < 2 or contact is None:
+        return near
+    return [each for each in near if same_contact(contact.uri, each.contact)] or near
 
 
 def absence(snapshot: Snapshot, user: str) -> tuple[int, str]:

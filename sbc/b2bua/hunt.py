@@ -251,7 +251,7 @@ class Hunt(Approach):
         call = self.call
         user = parts_after(self.invitation.request, self.here().edits)["to.user"]
         call.tried, call.b = ("", None), None
-        contacts = contacts_of(call.desk, user, call.a, at)
+        contacts = contacts_of(call.desk, user, call.a, self.invitation.request, at)
         if not contacts:
             failure, reason = absence(call.snapshot, user)
             out.append(Note("hop-refused", call.id, {"trunk": "registered", "reason": reason}))

@@ -70,7 +70,9 @@ class InDialog:
         snapshot, found = self._desk.store.current, self._named(request)
         settings = snapshot.settings.registrar
         leg = found[0].leg_in(found[1], found[2]) if found is not None else None
-        user = _user_of(leg) if leg is not None and leg.name == flow.trunk else ""
+        user = _user_of(leg) if leg is not None else ""
+        if leg is not None and leg.name != flow.trunk and not speaks_for(snapshot, flow, leg.name):
+            user = ""
         if flow.strangers and user and settings is not None:
             proved = self._phones.proves(server, snapshot, settings, 407, at, out)
             if not proved:

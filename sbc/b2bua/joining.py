@@ -110,6 +110,11 @@ class Joining:
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The party answered."""
+        number = response.cseq.number
+        if self.request is not None and number != self.request.cseq.number:
+            if 200 <= response.status < 300:  # it has read that of the connection that closed, too
+                self._send_ack(number, b"", at, out)
+            return
         if response.status < 200:
             if self.cancelled and not self.heard:
                 self._send_cancel(at, out)
@@ -144,8 +149,11 @@ class Joining:
     def send_ack(self, sdp: bytes, at: float, out: list[Command]) -> None:
         """Acknowledge the party's 2xx, with an answer where that has its offer."""
         assert self.request is not None, "a 2xx implies the request"
+        self._send_ack(self.request.cseq.number, sdp, at, out)
+
+    def _send_ack(self, cseq: int, sdp: bytes, at: float, out: list[Command]) -> None:
         leg, desk = self.leg, self.call.desk
-        via, cseq = leg.via(desk.ids.branch()), self.request.cseq.number
+        via = leg.via(desk.ids.branch())
         ack = self.dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)
         desk.send_ack(self.call, leg, self.dialog, with_sdp(ack, sdp), at, out)
 

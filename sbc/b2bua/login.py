@@ -75,7 +75,8 @@ class Login:
         """The user of ``realm`` whose password ``request`` tries, whether there is one or not.
 
         "" where that cannot be read; None where all that it proves is for others on its way, who have realms
-        of their own (RFC 3261 22.3), or where it proves nothing yet.
+        of their own (RFC 3261 22.3), or where it only says who it is: an empty response tries nothing, and
+        some send one before they are asked (3GPP TS 24.229 5.1.1.2).
         """
         given = [each for each in _given(request) if each.response]
         for credentials in given:

@@ -21,7 +21,7 @@ from sbc.b2bua.bodies import (
     with_bodies,
 )
 from sbc.b2bua.call import AfterMedia, Call
-from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
+from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, agreed_alone, other
 from sbc.b2bua.life import clear
@@ -395,7 +395,7 @@ class Mirror:
     def _roll_back(self, out: list[Command]) -> None:
         """Nothing comes of what either side has offered in it: all stays as it was (RFC 3261 14.1)."""
         if self.offered or self.countered:
-            out.append(RollbackMedia(self.call.id))
+            self.call.roll_back(out)
 
     def _give_up(self, kind: str, at: float, out: list[Command]) -> None:
         self._roll_back(out)

@@ -188,7 +188,7 @@ class Page:
     def _try_contacts(self, how: Registered, at: float, out: list[Command]) -> None:
         """The hop is where a user is registered, if it is."""
         user = parts_after(self.request, self._route.at(self._hop).edits)["to.user"]
-        contacts = contacts_of(self.desk, user, self.a, at)
+        contacts = contacts_of(self.desk, user, self.a, self.request, at)
         if not contacts:
             status, reason = absence(self.snapshot, user)
             self._hop_failed(status, None, reason, at, out)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsl.addresses import canonical_user
+from dsl.addresses import user_named
 from sbc.b2bua.commands import Command, Note, Suspect
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import over_cap
@@ -108,7 +108,7 @@ class Phones:
         desk, users, realm = self._desk, snapshot.phones, settings.realm
         name, _, stale = desk.login.user(server.request, users, frozenset((realm,)), at)
         if name:
-            return canonical_user(name)
+            return user_named(name)
         self.counts["challenged"] += 1
         request = server.request
         first = request.headers.first

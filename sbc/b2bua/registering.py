@@ -13,6 +13,7 @@ from sbc.b2bua.desk import Desk
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.phones import Phones, terms_of, way_refused
 from sbc.b2bua.screening import GOING
+from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
@@ -139,16 +140,20 @@ class Registering:
         registrar, now, user = self._desk.registrar, self._desk.date(at), asked.user
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
-        if settings is None or snapshot.phones.name_of(settings.realm, user) is None:
-            self._phones.refuse(asked.server, 403, "Forbidden", "a reload has removed the user", at, out)
+        if settings is None or (snapshot is not asked.snapshot and self._is_outdated(asked, settings)):
+            why = "a reload has removed the user, or what it came by, meanwhile"
+            self._phones.refuse(asked.server, 403, "Forbidden", why, at, out)
             return
         terms = settings.terms(terms_of(snapshot, settings, user).contacts)
         known = [each for each in registrar.known(user) if each.expires_at > now]
         try:
-            change = register(asked.server.request, user, known, asked.flow, terms, now)
+            change = register(asked.server.request, user, known, asked.flow, terms, now, asked.trunk.trunk)
         except Refused as refusal:
             status, reason, headers = refusal.status, refusal.reason, refusal.headers
             self._phones.refuse(asked.server, status, reason, refusal.why, at, out, headers)
+            return
+        except PeerError as error:
+            self._phones.refuse(asked.server, error.status, "", error.reason, at, out)
             return
         asked.change = change
         if not change.changed:
@@ -159,6 +164,18 @@ class Registering:
             if each.flow is not None and not each.flow.alive:
                 registrar.flow_closed(each.flow)
         out.append(KeepBindings(self._wait(asked), user, tuple(change.bindings)))
+
+    def _is_outdated(self, asked: Asked, settings: RegistrarSettings) -> bool:
+        """Whether what was proved when it came counts no more by the configuration in force."""
+        snapshot, user = self._desk.store.current, asked.user
+        trunk = snapshot.trunks.get(asked.trunk.trunk)
+        return (
+            trunk is None
+            or not trunk.phones
+            or snapshot.phones.name_of(settings.realm, user) is None
+            or _has_another_password(user, asked.snapshot.phones, snapshot.phones, settings)
+            or bool(self._phones.unfit(asked.flow, snapshot, settings, user))
+        )
 
     def on_kept(self, key: int, at: float, out: list[Command]) -> None:
         """What a REGISTER changed is on the disk, or was said not to be."""
@@ -218,7 +235,7 @@ class Registering:
             return True
         if snapshot.phones.name_of(settings.realm, binding.user) is None:
             return True
-        if self._has_another_password(binding.user, snapshot, settings):
+        if _has_another_password(binding.user, self._users, snapshot.phones, settings):
             return True
         terms = terms_of(snapshot, settings, binding.user)
         if terms.tls_only and binding.transport != "tls":
@@ -226,19 +243,20 @@ class Registering:
         flow = binding.flow
         return flow is not None and bool(way_refused(flow, terms))
 
-    def _has_another_password(self, user: str, snapshot: Snapshot, settings: RegistrarSettings) -> bool:
-        """Whether whoever registered as ``user`` proved a password that is none any more."""
-        if self._users is snapshot.phones:
-            return False
-        name = snapshot.phones.name_of(settings.realm, user) or user
-        was, now = self._users.secrets(settings.realm, name), snapshot.phones.secrets(settings.realm, name)
-        return bool(was) and not any([was.get(each) == digest for each, digest in now.items()])
-
     def _tell_gone(self, event: str, gone: list[Binding], out: list[Command]) -> None:
         for each in gone:
             out.append(_note(event, each, {}))
         for user in dict.fromkeys([each.user for each in gone]):
             out.append(KeepBindings(0, user, tuple(self._desk.registrar.known(user))))
+
+
+def _has_another_password(user: str, then: Users, now: Users, settings: RegistrarSettings) -> bool:
+    """Whether whoever registered as ``user`` proved a password that is none any more."""
+    if then is now:
+        return False
+    name = now.name_of(settings.realm, user) or user
+    was, has = then.secrets(settings.realm, name), now.secrets(settings.realm, name)
+    return bool(was) and not any([was.get(each) == digest for each, digest in has.items()])
 
 
 def _note(event: str, binding: Binding, more: dict[str, object]) -> Note:

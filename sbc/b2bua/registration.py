@@ -94,9 +94,9 @@ class Registration:
 
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
-        "_leg", "_minimum", "_peers", "_rests", "_servers", "_tag", "_turn", "associated", "contact", "due",
-        "flow", "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk",
-        "until",
+        "_leg", "_minimum", "_peers", "_rests", "_servers", "_shown", "_tag", "_turn", "associated",
+        "contact", "due", "flow", "generation", "peer", "reason", "routes", "secret", "since", "state",
+        "terms", "trunk", "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -124,6 +124,7 @@ class Registration:
         self._failures = 0
         self._closings = 0  # how often in a row its connection closed soon after it was registered
         self._minimum = 0
+        self._shown: Address | None = None  # where its listener was to be found when it last asked
         self._servers: tuple[Address, ...] = ()  # of a trunk with domains, when it was looked at last
 
     @property
@@ -148,10 +149,11 @@ class Registration:
         self._rests.clear()
 
     def same_binding(self, trunk: Trunk, terms: Terms) -> bool:
-        """Whether what is registered is the same by a trunk as it is now."""
+        """Whether what is registered is the same by a trunk, and by its listener, as they are now."""
         former, then = self.terms, self.trunk
         return (
-            (former.user, former.domain, former.bulk) == (terms.user, terms.domain, terms.bulk)
+            self._shown in (None, _shown(self._desk, trunk))
+            and (former.user, former.domain, former.bulk) == (terms.user, terms.domain, terms.bulk)
             and (then.listener, then.scheme, then.domain) == (trunk.listener, trunk.scheme, trunk.domain)
             and (terms.domain is not None or then.peers[:1] == trunk.peers[:1])
         )
@@ -264,6 +266,7 @@ class Registration:
     def _start(self, flow: Flow, peer: Address, at: float, out: list[Command]) -> None:
         trunk, terms = self.trunk, self.terms
         listener = self._desk.store.current.settings.listeners[trunk.listener]
+        self._shown = _shown(self._desk, trunk)
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
         self.generation = self._desk.store.current.trust_generations[trunk.trunk]
@@ -417,3 +420,8 @@ class Registration:
         """How long until the next try: doubled with each failure, and half of it by chance (RFC 5626 4.5)."""
         longest = min(LONGEST_WAIT, BASE_WAIT * (1 << min(self._failures, 10)))
         return longest * (0.5 + self._desk.ids.key(1)[0] / 510)
+
+
+def _shown(desk: Desk, trunk: Trunk) -> Address:
+    listener = desk.store.current.settings.listeners[trunk.listener]
+    return listener.advertise or listener.bind

@@ -82,7 +82,7 @@ def refuse(
             return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
-    if request.max_forwards == 0 and method != "OPTIONS":
+    if request.max_forwards == 0 and method not in ("OPTIONS", "BYE"):  # which end here (RFC 3261 16.3)
         return Refusal(483, "Too Many Hops")
     if method == "NOTIFY" and not request.to_tag and not _of_a_mailbox(request):
         return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))

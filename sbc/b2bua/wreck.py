@@ -28,7 +28,7 @@ from sbc.b2bua.told import emergency_failed, end_of, hung_up, record_of, run
 from sbc.flow import Flow
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.transaction import ACCEPTED, CALLING, PROCEEDING, TRYING
+from sbc.sip.transaction import ACCEPTED, CALLING, LOST, PROCEEDING, TRYING
 from sbc.sip.transactions import ClientTransaction, ServerTransaction
 
 REASON = "internal error"
@@ -136,9 +136,9 @@ class Wreck:
             client.user = leftover
             if client.last_response is not None:
                 leftover.on_response(client.last_response, at, out)
-        elif client.state in (CALLING, PROCEEDING):
+        elif client.state in (CALLING, PROCEEDING, LOST):
             client.user = leftover
-            leftover.cancelled = "abandon" in client.timers
+            leftover.cancelled = client.state != LOST and "abandon" in client.timers
             if client.state == PROCEEDING:
                 leftover.cancel(at, out)
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dsl.addresses import canonical_user
+from dsl.addresses import user_named
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 
@@ -109,7 +109,7 @@ def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
                 Diagnostic(path, number, 1, f"this user is there already, by {key[2]}", "keep one line")
             )
         hashes[key] = digest.lower()
-        if canonical.setdefault((realm, canonical_user(name)), name) != name:
+        if canonical.setdefault((realm, user_named(name)), name) != name:
             message = "this name and another one are the same user, differently spelled"
             found.append(Diagnostic(path, number, 1, message, "give one of them another name"))
         for problem, hint in _read_terms(rest.split(), (realm, name), terms):

@@ -46,8 +46,11 @@ class Known:
             self.failures += 1
             return False
         ttl = min(max(outcome.ttl, SHORTEST), LONGEST)
-        fresh = not self.answered or self.targets != outcome.targets
-        self.targets, self.remarks = outcome.targets, outcome.remarks
+        # Most servers give the same records in another order each time, which says nothing.
+        fresh = not self.answered or set(self.targets) != set(outcome.targets)
+        if fresh:
+            self.targets = outcome.targets
+        self.remarks = outcome.remarks
         self.until, self.due = at + ttl, at + ttl - min(AHEAD, ttl / 10)
         self.failure, self.failures, self.answered = "", 0, True
         return fresh

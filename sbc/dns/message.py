@@ -14,6 +14,7 @@ Kind = Literal["A", "AAAA", "SRV", "NAPTR"]
 MOST_ALIASES: Final = 8
 UDP_PAYLOAD: Final = 1232
 TOO_MANY: Final = f"over {MOST_ALIASES} CNAMEs behind one another"
+REFERRAL: Final = "only who else might know: it asks nobody for us"
 # How long it is kept that there is nothing, in seconds, where the answer does not say it (RFC 2308 5).
 NOTHING_FOR: Final = 60.0
 
@@ -147,9 +148,18 @@ def _follow(found: Any, question: Question) -> Answer:
     if rrset is not None:
         return Answer(tuple([_record(each) for each in rrset]), min(ttl, float(rrset.ttl)), aliases=aliases)
     nothing = _nothing_for(found)
+    if not aliases and nothing is None and _refers(found):
+        return Answer(failure=REFERRAL)
     if aliases and nothing is None:  # this server does not know what is at the other end
         return Answer((), ttl, _text(name), aliases)
     return Answer((), min(ttl, NOTHING_FOR if nothing is None else nothing), aliases=aliases)
+
+
+def _refers(found: Any) -> bool:
+    """Whether it says only who might know: that is not that there is nothing (RFC 2308 2.2)."""
+    import dns.rdatatype
+
+    return any(each.rdtype == dns.rdatatype.NS for each in found.authority)
 
 
 def _nothing_for(found: Any) -> float | None:

@@ -28,7 +28,8 @@ MOST_HOSTS: Final = 32
 MOST_ADDRESSES: Final = 8  # of one host
 MOST_WAYS: Final = 3  # NAPTR records that lead to SRV records
 MOST_QUESTIONS: Final = 200
-# Where a host's address could not be learned, all are asked for again after so many seconds.
+_PRIORITIES: Final = 1 << 16
+# Where a part of what was asked could not be learned, all is asked for again after so many seconds.
 AGAIN: Final = 15.0
 _UNASKED: Final = Answer(failure="it was not asked")
 
@@ -36,7 +37,8 @@ _UNASKED: Final = Answer(failure="it was not asked")
 class Target(NamedTuple):
     """One server that a name gave: ``host`` as the SRV record names it, at one of its addresses.
 
-    ``priority`` and ``weight`` are those of RFC 2782.
+    ``priority`` and ``weight`` are those of RFC 2782; behind each better NAPTR record the priority is 65536
+    more, for whom the domain names later is tried later (RFC 3403 4.1).
     """
 
     host: str
@@ -65,6 +67,7 @@ class Search:
         "_asked",
         "_chains",
         "_failed",
+        "_later",
         "_name",
         "_pending",
         "_remarks",
@@ -83,6 +86,7 @@ class Search:
         self._remarks: list[str] = []
         self._asked = 1
         self._ways: list[Naptr] | None = None
+        self._later: dict[str, int] = {}  # how many ways are better than the one to these SRV records
         self._servers: list[Srv] | None = None
         self._addresses: dict[str, list[str]] = {}
         self._failed: dict[str, str] = {}
@@ -154,14 +158,23 @@ class Search:
     def _take_servers(self, question: Question, answer: Answer) -> None:
         if answer.failure:
             self._failed[question.name] = answer.failure
-        self._servers = (self._servers or []) + [each for each in answer.records if isinstance(each, Srv)]
+            self._ttl = min(self._ttl, AGAIN)
+        later = self._later.get(question.name, 0) * _PRIORITIES
+        found = [each for each in answer.records if isinstance(each, Srv)]
+        if later:
+            found = [each._replace(priority=each.priority + later) for each in found]
+        self._servers = (self._servers or []) + found
 
     # From one kind of record to the next
 
     def _next(self) -> None:
         if self._servers is None:
             usual = _SRV[self._transport] + self._name
-            for each in dict.fromkeys(way.replacement for way in self._ways or ()) or (usual,):
+            ways = self._ways or ()
+            ranks = list(dict.fromkeys((way.order, way.preference) for way in ways))
+            for way in ways:
+                self._later.setdefault(way.replacement, ranks.index((way.order, way.preference)))
+            for each in tuple(self._later) or (usual,):
                 self._ask(Question(each, "SRV"))
         elif not self._addresses:
             self._ask_for_hosts(self._servers)

@@ -57,7 +57,7 @@ def hear_speech(plans: list[Plan], listeners: tuple[Audience, ...]) -> None:
 class Plan:
     """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
 
-    __slots__ = ("before", "lines", "media", "mux", "place", "profile", "stream", "terms")
+    __slots__ = ("_was", "before", "lines", "media", "mux", "place", "profile", "stream", "terms")
 
     def __init__(self, media: Media, stream: Stream, terms: Terms | None, place: Place | None) -> None:
         self.place = place
@@ -67,7 +67,17 @@ class Plan:
         self.mux = terms is not None and terms.mux
         self.profile = media.proto
         self.lines: tuple[CryptoLine, ...] = ()
-        self.before = stream.ends["a"].terms, stream.ends["b"].terms
+        a, b = stream.ends["a"], stream.ends["b"]
+        self.before = a.terms, b.terms
+        self._was = stream.kind, stream.answered, a.numbers, b.numbers
+
+    def undo(self) -> None:
+        """Let the stream be again what it was before the offer, though that may have been answered."""
+        stream = self.stream
+        a, b = stream.ends["a"], stream.ends["b"]
+        stream.kind, stream.answered, a.numbers, b.numbers = self._was
+        a.apply(self.before[0])
+        b.apply(self.before[1])
 
     def drop(self) -> None:
         """Reject the stream: it gets port 0 on both sides (RFC 3264 5.1, 6)."""
@@ -78,12 +88,13 @@ class Offer:
     """The offer that is open or was answered last, of so many ``lines`` as whoever made it has written."""
 
     __slots__ = (
-        "answer", "answered", "known", "lines", "ours", "plans", "sdp", "side", "theirs", "told", "written",
+        "answer", "answered", "held", "known", "lines", "ours", "plans", "sdp", "side", "theirs", "told",
+        "written",
     )  # fmt: skip
 
     def __init__(
         self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int,
-        lines: int,
+        lines: int, held: bool,
     ) -> None:  # fmt: skip
         self.side = side
         self.sdp = sdp
@@ -92,6 +103,7 @@ class Offer:
         self.theirs = theirs
         self.known = known
         self.lines = lines
+        self.held = held  # whether the call was before it
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
 

@@ -116,7 +116,7 @@ class MediaSession:
                 end.prune()
         for plan in plans[known:]:
             self.streams.append(plan.stream)
-        self._offer = offer = Offer(side, sdp, plans, ours, theirs, known, lines)
+        self._offer = offer = Offer(side, sdp, plans, ours, theirs, known, lines, self.held)
         if pending is not None and pending.answered and not restart:
             offer.told = told_before(pending, side, sdp)
         self._staged = True
@@ -175,9 +175,9 @@ class MediaSession:
         if self._offer is None or not self._staged:
             return
         offer, self._offer, self._staged = self._offer, None, False
+        self.held = offer.held
         for plan in offer.plans:
-            plan.stream.ends["a"].apply(plan.before[0])
-            plan.stream.ends["b"].apply(plan.before[1])
+            plan.undo()
         self._return_ports(offer.plans, unused=True)
         if not self._branches:  # who waits has been offered them as well
             del self.streams[offer.known :]

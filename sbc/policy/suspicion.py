@@ -43,7 +43,7 @@ class _Seen:
         self.moments: list[float] = []
         self.kinds: list[str] = []
         self.score = 0
-        self.user = ""
+        self.user = 0
 
 
 class Suspicions:
@@ -66,9 +66,10 @@ class Suspicions:
         seen = self._often.pop(source, None) or self._once.pop(source, None) or _Seen()
         named: str = kind
         if user:
-            if seen.user and user != seen.user:
+            tried = hash(user)  # a name may be as long as a message, and only has to be told from others
+            if seen.user and tried != seen.user:
                 named = "another"
-            seen.user = user
+            seen.user = tried
         _forget(seen, at - terms.within)
         seen.moments.append(at)
         seen.kinds.append(named)

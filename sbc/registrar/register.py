@@ -88,16 +88,19 @@ class Wish:
 
 
 def register(
-    request: Request, user: str, known: list[Binding], flow: Flow, terms: Terms, now: float
+    request: Request, user: str, known: list[Binding], flow: Flow, terms: Terms, now: float, trunk: str = ""
 ) -> Change:
-    """What ``user``, who has ``known`` at ``now`` (POSIX), has after ``request``; Refused, ParseError."""
+    """What ``user``, who has ``known`` at ``now`` (POSIX), has after ``request``; Refused, ParseError.
+
+    ``trunk`` is whose the request is, that of ``flow`` where none is named.
+    """
     values = request.headers.values("contact")
     if not values:
         change = Change(known)
     elif "*" in values:
         change = _without_any(request, values, known)
     else:
-        change = _with(request, user, values, known, flow, terms, now)
+        change = _with(request, user, values, known, flow, terms, now, trunk or flow.trunk or "")
     change.headers = told(change.bindings, now)
     if values and "*" not in values:
         change.headers += _extensions(request, flow)
@@ -149,8 +152,9 @@ def _in_order(request: Request, known: Binding) -> None:
 
 
 def _with(
-    request: Request, user: str, values: list[str], known: list[Binding], flow: Flow, terms: Terms, now: float
-) -> Change:
+    request: Request, user: str, values: list[str], known: list[Binding], flow: Flow, terms: Terms,
+    now: float, trunk: str,
+) -> Change:  # fmt: skip
     wishes = _wishes(request, values, flow, terms)
     path = _path(request)
     left = list(known)
@@ -164,7 +168,7 @@ def _with(
             if former is not None:
                 change.removed.append(former)
             continue
-        made = _binding(request, user, wish, flow, path, now)
+        made = _binding(request, user, wish, flow, path, now, trunk)
         change.bindings = [each for each in change.bindings if not _same(wish, each)]
         change.bindings.append(made)
         if former is None:
@@ -181,9 +185,9 @@ def _with(
 def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Binding]:
     """Take out of ``left`` what nobody can be reached by any more, the oldest first; Refused.
 
-    Where that is not enough, what the same phones have said before: who comes back with another address, over
-    UDP too, is known by its instance (RFC 5626 4.1). A phone that numbers its flows says itself which it
-    replaces.
+    Where that is not enough, what the same phone has said before: who comes back with another address, over
+    UDP too, is known by its instance (RFC 5626 4.1), or by the Call-ID that it keeps until it starts anew
+    (RFC 3261 10.2). A phone that numbers its flows says itself which it replaces.
     """
     many = len(fresh) + len(left) - most
     if many <= 0 or not fresh:
@@ -191,8 +195,9 @@ def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Bin
     lost = [each for each in left if each.transport != "udp" and (each.flow is None or not each.flow.alive)]
     gone = sorted(lost, key=_age)
     if len(gone) < many:
-        back = [each.instance for each in fresh if each.instance]
-        former = [each for each in left if each.instance in back and not each.reg_id and each not in gone]
+        former = [
+            each for each in left if not each.reg_id and each not in gone and _is_same_phone(each, fresh)
+        ]
         gone += sorted(former, key=_age)
     if len(gone) < many:
         why = "all the contacts that the user may have are there: raise `contacts`, or wait until one expires"
@@ -200,6 +205,13 @@ def _make_room(left: list[Binding], fresh: list[Binding], most: int) -> list[Bin
     for each in gone[:many]:
         left.remove(each)
     return gone[:many]
+
+
+def _is_same_phone(binding: Binding, fresh: list[Binding]) -> bool:
+    for each in fresh:
+        if each.call_id == binding.call_id or (each.instance and each.instance == binding.instance):
+            return True
+    return False
 
 
 def _age(binding: Binding) -> float:
@@ -221,11 +233,11 @@ def _same(wish: Wish, binding: Binding) -> bool:
 
 
 def _binding(
-    request: Request, user: str, wish: Wish, flow: Flow, path: tuple[str, ...], now: float
+    request: Request, user: str, wish: Wish, flow: Flow, path: tuple[str, ...], now: float, trunk: str
 ) -> Binding:
     agent = request.headers.get("User-Agent") or ""
     return Binding(
-        user, wish.uri, flow, flow.remote, flow.transport, flow.trunk or "",
+        user, wish.uri, flow, flow.remote, flow.transport, trunk,
         expires_at=now + wish.expires, registered_at=now, call_id=_call_id(request), cseq=request.cseq.number,
         path=path, q=wish.q, instance=wish.instance, reg_id=wish.reg_id, user_agent=agent[:200],
     )  # fmt: skip

@@ -20,6 +20,9 @@ What is not in the figures:
   server that has no final answer yet, or no ACK for its 2xx, tells its user (``lost``), who may find
   another (18.2.2), or gives the answer all the same, to nobody.
   That INVITE's user is told too (``adrift``), for a server that has died will say no more.
+- An INVITE of which nothing was heard when its flow closed is over for its user, but it may have been read:
+  for 64*T1 it is Lost, so that who rings all the same is heard, to be cancelled, and who answers, to be
+  acknowledged and hung up (13.2.2.4). A refusal gets its ACK and changes nothing.
 - Timer C of a proxy (16.6, 16.8) runs only while such an INVITE waits: how long a call may ring is the
   trunk's policy, and the user then cancels. When it fires the user cancels too.
 - ``cancelled``: a CANCEL was sent for this INVITE; where no final response comes within 64*T1
@@ -36,8 +39,9 @@ from collections.abc import Mapping
 from typing import Final, Literal, TypeVar
 
 State = Literal[
-    "Calling", "Trying", "Proceeding", "Accepted", "Acknowledged", "Completed", "Confirmed", "Terminated"
-]
+    "Calling", "Trying", "Proceeding", "Lost", "Accepted", "Acknowledged", "Completed", "Confirmed",
+    "Terminated",
+]  # fmt: skip
 S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
 Row = tuple[State, tuple[str, ...]]
@@ -46,6 +50,7 @@ Table = Mapping[tuple[State, str], Row]
 CALLING: Final = "Calling"
 TRYING: Final = "Trying"
 PROCEEDING: Final = "Proceeding"
+LOST: Final = "Lost"
 ACCEPTED: Final = "Accepted"
 ACKNOWLEDGED: Final = "Acknowledged"
 COMPLETED: Final = "Completed"
@@ -76,7 +81,11 @@ INVITE_CLIENT: Final[Table] = complete(
         (CALLING, "final"): (COMPLETED, ("stop all", "send ack", "pass up", "start D")),
         (CALLING, "cancelled"): (CALLING, ("start abandon",)),
         (CALLING, "abandon"): (TERMINATED, ("tell timeout",)),
-        (CALLING, "transport"): (TERMINATED, ("tell transport",)),
+        (CALLING, "transport"): (LOST, ("stop all", "start abandon", "tell transport")),
+        (LOST, "1xx"): (LOST, ("pass up",)),
+        (LOST, "2xx"): (ACCEPTED, ("stop all", "start M", "pass up")),
+        (LOST, "final"): (COMPLETED, ("stop all", "send ack", "start D")),
+        (LOST, "abandon"): (TERMINATED, ()),
         (PROCEEDING, "1xx"): (PROCEEDING, ("stop C", "pass up")),
         (PROCEEDING, "2xx"): (ACCEPTED, ("stop all", "start M", "pass up")),
         (PROCEEDING, "final"): (COMPLETED, ("stop all", "send ack", "pass up", "start D")),

@@ -33,7 +33,7 @@ from sbc.sip.machine import (
 )
 from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING
+from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, LOST, PROCEEDING, TRYING
 
 __all__ = [
     "ACK2XX",
@@ -381,4 +381,4 @@ def refuse_stateless(flow: Flow, request: Request, wait: int) -> Send:
 def _remembers(transaction: Transaction) -> bool:
     # A user that has dealt with a 2xx lets go of it; a server's is kept until its ACK has come.
     state = transaction.state
-    return state == ACKNOWLEDGED or (state == ACCEPTED and transaction.last_response is None)
+    return state == ACKNOWLEDGED or state == LOST or (state == ACCEPTED and transaction.last_response is None)

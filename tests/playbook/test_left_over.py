@@ -154,3 +154,69 @@ def test_what_a_callee_asks_is_answered_when_the_next_one_is_tried_and_not_by_th
     stage.office.respond(asked, 200)
     stage.backup.hears_nothing()
     stage.carrier.hears_nothing()
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_who_answers_an_invite_whose_connection_closed_is_acknowledged_and_hung_up(rings: bool) -> None:
+    """It had read the INVITE: it must not ring on beside the next one, nor wait for an ACK (13.2.2.4)."""
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.office.hears(100)
+    stage.closes(stage.carrier)
+    second = stage.backup.hears_request("INVITE")
+    if rings:
+        stage.carrier.respond(invite, 180)
+        assert stage.carrier.hears_request("CANCEL").via.branch == invite.via.branch
+    for _ in range(2):
+        stage.carrier.respond(invite, 200, body=b"v=0 late")
+        assert stage.carrier.hears_request("ACK").cseq.number == invite.cseq.number
+        if stage.carrier.heard:
+            stage.carrier.respond(stage.carrier.hears("BYE"), 200)
+    stage.backup.respond(second, 200, body=b"v=0 answer")
+    assert stage.office.hears_response(200).body == b"via-sbc v=0 answer"
+    stage.carrier.hears_nothing()
+
+
+def test_a_refusal_of_an_invite_whose_connection_closed_is_acknowledged_alone() -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.office.hears(100)
+    stage.closes(stage.carrier)
+    stage.backup.hears("INVITE")
+    stage.carrier.respond(invite, 486)
+    stage.carrier.hears("ACK")
+    stage.office.hears_nothing()
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_who_answers_a_reinvite_whose_connection_closed_is_acknowledged(rings: bool) -> None:
+    """Without an ACK it ends the call after 32 s (RFC 3261 13.3.1.4)."""
+    stage = Stage()
+    invite, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=SDP)
+    stage.office.hears(100)
+    again = stage.carrier.hears_request("INVITE")
+    stage.closes(stage.carrier)
+    stage.office.hears(503)
+    if rings:
+        stage.carrier.respond(again, 180)
+        assert stage.carrier.hears_request("CANCEL").via.branch == again.via.branch
+    for _ in range(2):
+        stage.carrier.respond(again, 200, body=b"v=0 late")
+        assert stage.carrier.hears_request("ACK").cseq.number == again.cseq.number
+    stage.from_callee(invite, "BYE")
+    stage.carrier.hears(200)
+    stage.office.respond(stage.office.hears("BYE"), 200)
+    nothing_is_left(stage)
+
+
+def test_a_bye_that_has_used_up_its_hops_ends_the_call() -> None:
+    """It is to go no further (RFC 3261 16.3): a call that it does not end is billed on."""
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "BYE", Max_Forwards="0")
+    stage.office.hears(200)
+    stage.carrier.respond(stage.carrier.hears("BYE"), 200)
+    nothing_is_left(stage)

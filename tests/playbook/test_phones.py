@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -328,6 +329,42 @@ def test_whom_a_reload_removes_while_hooks_run_is_not_registered() -> None:
     phone.proves()
     phone.hears(403)
     assert registered(made[0]) == []
+
+
+@pytest.mark.parametrize("what", ["password", "tls_only", "trunk"])
+def test_who_may_not_come_so_any_more_when_hooks_have_run_is_not_registered(what: str) -> None:
+    """A reload takes back what it no longer allows, and what is on its way to it as well."""
+    made: list[Stage] = []
+
+    def on_register(facts: object, registration: Registration) -> None:
+        users = USERS if what == "trunk" else lines("alice", what if what == "tls_only" else "")
+        if what == "password":
+            users = users.translate(str.maketrans("0123456789", "1234567890"))
+        fresh = configured(users)
+        if what == "trunk":
+            fresh = replace(
+                fresh, trunks={name: each for name, each in fresh.trunks.items() if name != "soft"}
+            )
+        made[0].engine.store.swap(fresh)
+
+    made.append(stage(hooks=hooks(on_register)))
+    phone = Phone(made[0], trunk="soft")
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(403)
+    assert registered(made[0]) == []
+
+
+@pytest.mark.parametrize("contact", ["<sip:alice@10.0.0.7>;q=2", "<sip:alice@10.0.0.7>, <sip:a b@10.0.0.8>"])
+def test_a_contact_that_cannot_be_read_is_told_so_though_there_are_hooks(contact: str) -> None:
+    made = stage(hooks=hooks(lambda facts, registration: None))
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves(Contact=contact)
+    phone.hears(400)
+    assert registered(made) == []
 
 
 # Floods

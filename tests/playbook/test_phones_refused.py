@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.sip.digest import parse_challenge
-from tests.playbook.phones import REALM, Phone, configured, lines, registered, stage
+from tests.playbook.phones import PASSWORDS, REALM, Phone, configured, lines, registered, stage
 from tests.playbook.stage import SDP, Stage
 
 
@@ -58,6 +58,21 @@ def test_credentials_of_another_realm_prove_nothing() -> None:
     phone.hears(401)
 
 
+def test_who_only_says_who_it_is_before_it_is_asked_tries_no_password() -> None:
+    """As phones of mobile and cable networks do, with empty nonce and response (3GPP TS 24.229 5.1.1.2)."""
+    made = stage()
+    phone = Phone(made)
+    said = f'Digest username="alice", realm="{REALM}", nonce="", uri="sip:{REALM}", response=""'
+    phone.asks(Authorization=said)
+    phone.hears(401)
+    assert not made.suspects and not made.noted("phone-refused")
+    phone.proves()
+    phone.hears(200)
+    phone.asks(Authorization=said.replace('response=""', f'response="{"0" * 64}"'), Call_ID="guesses")
+    phone.hears(401)
+    assert [each.kind for each in made.suspects] == ["password"]
+
+
 def test_nobody_registers_somebody_else() -> None:
     made = stage()
     phone = Phone(made, "bob")
@@ -85,6 +100,25 @@ def test_which_domains_are_ours(uri: str, to: str, status: int) -> None:
     phone.hears(401)
     phone.proves(uri=uri, To=f"<{to}>")
     phone.hears(status)
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [("m\u00fcller", "m%C3%BCller"), ("front desk", "front%20desk"), ("gate@lodge", "gate%40lodge")],
+)
+def test_a_name_that_a_uri_must_escape_is_its_user_all_the_same(
+    name: str, escaped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A digest has a user's name as it is (RFC 7616 3.4), and a URI with escapes (RFC 3261 19.1.2)."""
+    monkeypatch.setitem(PASSWORDS, name, "secret")
+    made = stage(users=lines(name))
+    phone = Phone(made, name, name="phone")
+    own = f"<sip:{escaped}@{REALM}>"
+    phone.registers(To=own, From=f"{own};tag=x", Contact="<sip:phone@10.0.0.7>")
+    assert registered(made, escaped) == ["sip:phone@10.0.0.7"]
+    phone.peer.request("INVITE", "sip:+12125550100@sbc.example", SDP, From=f"{own};tag=x")
+    phone.peer.hears(100)
+    made.carrier.hears("INVITE")
 
 
 def test_a_number_is_one_user_however_it_is_spelled() -> None:

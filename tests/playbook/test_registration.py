@@ -400,6 +400,24 @@ def test_another_user_takes_the_first_one_s_binding_back() -> None:
     assert second.call_id != first.call_id
 
 
+def test_a_listener_that_is_to_be_found_elsewhere_is_registered_with_its_new_address() -> None:
+    """Else the carrier's calls go to the former one until it is renewed (RFC 3261 10.2.1)."""
+    made = registered()
+    former = of(made).contact
+    now = made.engine.store.current
+    moved = now.settings.listeners["main"].model_copy(update={"advertise": Address("203.0.113.5", 5061)})
+    settings = now.settings.model_copy(update={"listeners": {**now.settings.listeners, "main": moved}})
+    made.engine.store.swap(replace(now, settings=settings))
+    made.carry_out(made.engine.follow(made.now))
+    back = registers(made.carrier)
+    assert (back.headers.get("Contact"), back.headers.get("Expires")) == (former, "0")
+    accept(made, back)
+    look(made, 1)
+    fresh = registers(made.carrier).contact
+    assert fresh is not None and fresh.uri.host == "203.0.113.5"
+    made.carrier.hears_nothing()
+
+
 def test_a_binding_is_not_made_anew_while_it_is_being_taken_back() -> None:
     """Over UDP the one may overtake the other, and what comes late takes the new binding back (10.2.2)."""
     made = registered()

@@ -8,6 +8,7 @@ import pytest
 
 from sbc.b2bua.commands import DropMedia
 from sbc.b2bua.contacts import rank
+from tests.playbook.phones import REALM, Phone, stage
 from tests.playbook.ringing import ELSEWHERE, stage_of
 
 # What the caller hears where nobody takes the call (RFC 3261 16.7 6)
@@ -180,6 +181,32 @@ def test_who_calls_its_own_number_rings_its_other_phones() -> None:
     stage.peers["soft"].hears("INVITE")
     desk.hears_nothing()
     stage.ends()
+
+
+def test_who_calls_its_own_number_does_not_ring_itself_by_another_flow() -> None:
+    """RFC 5626 5.3: flows of one instance are one phone, which is busy."""
+    stage = stage_of("desk")
+    stage.phone("two", instance="<urn:uuid:1>", reg_id=2)
+    one = stage.phone("one", instance="<urn:uuid:1>", reg_id=1)
+    one.request("INVITE", "sip:bob@sbc.example", b"v=0 offer", From="<sip:bob@example.com>;tag=mine")
+    one.hears(100)
+    stage.peers["desk"].hears("INVITE")
+    one.hears_nothing()
+    stage.peers["two"].hears_nothing()
+    stage.ends()
+
+
+def test_who_calls_its_own_number_rings_its_other_phones_behind_the_same_proxy() -> None:
+    made = stage(rules='rules: [{name: x, when: auth.user == "alice", then: route registered}]')
+    edge = Phone(made, name="edge")
+    for number in (1, 2):
+        edge.call_id = f"phone-{number}"
+        edge.registers(Contact=f"<sip:alice@10.0.0.{number}>", Path="<sip:edge;lr>")
+    edge.peer.request("INVITE", f"sip:alice@{REALM}", b"v=0 offer", From=f"<sip:alice@{REALM}>;tag=mine",
+                      Contact="<sip:alice@10.0.0.1>", Call_ID="own")  # fmt: skip
+    edge.peer.hears(100)
+    assert edge.peer.hears_request("INVITE").uri == "sip:alice@10.0.0.2"
+    edge.peer.hears_nothing()
 
 
 def test_whose_connection_is_gone_is_not_tried() -> None:

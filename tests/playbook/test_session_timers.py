@@ -215,6 +215,33 @@ def test_a_peer_that_moves_its_media_in_its_answer_is_followed() -> None:
     call.office.hears_nothing()
 
 
+@pytest.mark.parametrize("method", ["INVITE", "PRACK"])
+def test_a_change_that_was_answered_early_and_then_refused_is_no_part_of_a_refresh(method: str) -> None:
+    """RFC 3261 14.1: as if no re-INVITE had been issued; nobody is told of it, and no media goes there."""
+    call = TimedCall({}, {"Session_Expires": "600;refresher=uac", "Supported": "timer"})
+    offer, refused = (SDP + b" 2", ANSWER + b"2") if method == "INVITE" else (b"", ANSWER + b"2")
+    call.stage.within("office", call.answer, "INVITE", offer, Supported="100rel")
+    number = call.stage.cseq
+    again = call.carrier.hears_request("INVITE")
+    reliable = {"Require": "100rel", "RSeq": "1"} if method == "PRACK" else {}
+    call.carrier.respond(again, 183, body=refused, **reliable)
+    if method == "PRACK":
+        call.stage.within("office", call.answer, "PRACK", SDP + b" 3", RAck=f"1 {number} INVITE")
+        call.carrier.respond(call.carrier.hears("PRACK"), 200)
+    call.carrier.respond(again, 488)
+    call.carrier.hears("ACK")
+    call.office.heard.clear()
+    media = len(call.stage.media)
+    call.stage.wait(300)
+    again = refreshed_by_invite(call, call.carrier, call.invite.body)
+    moved = ANSWER.replace(b"audio 1", b"audio 3")
+    call.carrier.respond(again, 200, body=moved)
+    call.carrier.hears("ACK")
+    again_offered, answer = call.stage.media[media:]
+    assert (again_offered.side, again_offered.sdp) == ("a", SDP)  # type: ignore[union-attr]
+    assert (answer.side, answer.sdp) == ("b", moved)  # type: ignore[union-attr]
+
+
 def test_an_answer_to_a_refresh_that_must_not_be_used_ends_the_call() -> None:
     call = TimedCall({}, {"Session_Expires": "600;refresher=uac"})
     call.stage.wait(300)

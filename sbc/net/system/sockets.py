@@ -17,6 +17,10 @@ from sbc.config.model import Listener
 
 BACKLOG = 1024
 UDP_BUFFER = 4 << 20
+# How long the other end may leave unacknowledged what it was sent, in seconds (RFC 5482). The kernel by
+# itself would repeat it for a quarter of an hour, and so long every call would wait in vain on a connection
+# whose peer has lost its power, or that a firewall has forgotten.
+UNACKNOWLEDGED = 20.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _REMEDIES = {
     errno.EADDRINUSE: "another process has this port; stop it (ss -lntup shows it) or choose another",
@@ -191,9 +195,11 @@ def acknowledge(sock: socket.socket) -> None:
 
 
 def tune(sock: socket.socket) -> None:
-    """Send each message at once, and let the kernel find a peer that vanished."""
+    """Send each message at once, and let the kernel find a peer that vanished (soon on Linux alone)."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED * 1000))
 
 
 def reset(descriptor: int) -> None:

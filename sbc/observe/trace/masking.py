@@ -4,7 +4,8 @@ Its length stays what it was, and what was Base64 is, so that a reader of packet
 credentials and challenges only what is known to be harmless is shown, so that what nobody has thought of is
 not: a realm, a name, an algorithm. Everything else is masked where it stands: keys of SDES and of other key
 management (RFC 4568, RFC 4567, ``k=``), passwords of ICE, of URIs and by name, parts of digests also where
-they are quoted in a body (message/sipfrag).
+they are quoted in a body (message/sipfrag). What people write to each other (MESSAGE, RFC 3428) is no more
+shown than what they say: of the body of such a request only its lines are left.
 
 Numbers are shortened elsewhere (``sbc.observe.masking``), where the configuration says so.
 """
@@ -52,6 +53,8 @@ _FIELDS = re.compile(
 _scheme_of = re.compile(rb"\s*+[A-Za-z][A-Za-z0-9-]*+(?=\s|$)").match
 _PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
 _BLOTS: Final = bytes([each if each in b'"=\r\n' else ord("x") for each in range(256)])
+_TEXT: Final = b"MESSAGE "
+_UNREAD: Final = bytes([each if each in b"\r\n" else ord("x") for each in range(256)])
 _HARMLESS: Final = frozenset(
     (b"username", b"realm", b"uri", b"algorithm", b"qop", b"nc", b"stale", b"domain", b"userhash", b"charset")
 )
@@ -62,8 +65,16 @@ def has_secret(octets: bytes) -> bool:
     return _sign_in(octets) is not None
 
 
+def _unread(octets: bytes) -> bytes:
+    """A text without what it says; where its head does not end all is head."""
+    end = octets.find(b"\r\n\r\n") + 4
+    return octets[:end] + octets[end:].translate(_UNREAD) if end > 4 else octets
+
+
 def masked(octets: bytes) -> bytes:
     """``octets`` with every secret blotted out; as long as they were."""
+    if octets.startswith(_TEXT):
+        octets = _unread(octets)
     if not has_secret(octets):
         return octets
     if b"inline:" in octets:

@@ -27,6 +27,14 @@ def test_the_same_servers_are_no_news() -> None:
     assert known.targets == TWO
 
 
+def test_the_same_servers_in_another_order_are_no_news() -> None:
+    known = Known()
+    assert known.learn(Outcome(ONE + TWO, 30.0), 0.0)
+    assert not known.learn(Outcome(TWO + ONE, 30.0), 27.0)
+    assert known.targets == ONE + TWO and known.until == 57.0
+    assert known.learn(Outcome(TWO, 30.0), 54.0), "one of them is gone"
+
+
 def test_what_was_known_outlasts_a_server_that_is_down() -> None:
     known = Known()
     known.learn(Outcome(ONE, 30.0), 0.0)

@@ -10,7 +10,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from sbc.dns.message import MOST_ALIASES, Answer, Naptr, NotTheAnswer, Question, Srv, query, read
+from sbc.dns.message import MOST_ALIASES, REFERRAL, Answer, Naptr, NotTheAnswer, Question, Srv, query, read
 
 SRV = Question("_sip._udp.carrier.example", "SRV")
 A = Question("carrier.example", "A")
@@ -122,3 +122,14 @@ def test_failures_are_no_answers_that_there_is_nothing() -> None:
     made.set_rcode(dns.rcode.NOERROR)
     made.flags |= dns.flags.TC
     assert read(A, 7, made.to_wire()).cut
+
+
+def test_a_server_that_only_refers_to_others_has_not_said_that_there_is_nothing() -> None:
+    """RFC 2308 2.2: whoever takes a referral for an answer loses servers that are there."""
+    referral = answer(SRV, authority=("example. 172800 NS ns1.example.",))
+    assert read(SRV, 7, referral).failure == REFERRAL
+    behind = answer(A, "carrier.example. 30 CNAME b.example.", authority=("example. 60 NS ns1.example.",))
+    assert read(A, 7, behind).alias == "b.example"
+    authority = ("example. 60 NS ns1.example.", "example. 90 SOA ns1.example. h.example. 1 2 3 4 30")
+    assert read(SRV, 7, answer(SRV, authority=authority)) == Answer((), 30.0)
+    assert not read(SRV, 7, answer(SRV)).failure, "an answer that there is nothing"

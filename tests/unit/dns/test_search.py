@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sbc.base import Address
 from sbc.dns.message import Answer, Naptr, Question, Record, Srv
-from sbc.dns.search import MOST_ADDRESSES, MOST_HOSTS, MOST_QUESTIONS, Outcome, Search, Target
+from sbc.dns.search import AGAIN, MOST_ADDRESSES, MOST_HOSTS, MOST_QUESTIONS, Outcome, Search, Target
 from sbc.flow import Transport
 
 Zone = dict[tuple[str, str], Answer | tuple[Record, ...]]
@@ -74,6 +74,40 @@ def test_without_naptr_the_usual_name_is_asked_for() -> None:
         zone: Zone = {(f"{name}carrier.example", "SRV"): (Srv(1, 1, 5099, "a.example"),)}
         zone["a.example", "A"] = ("192.0.2.1",)
         assert addresses(searched(zone, transport)) == ["192.0.2.1:5099"]  # type: ignore[arg-type]
+
+
+def test_whom_a_later_naptr_leads_to_is_tried_later_whatever_its_srv_priority() -> None:
+    """RFC 3403 4.1: the lowest order first; the records of the second are for when those fail."""
+    zone: Zone = {
+        ("carrier.example", "NAPTR"): (
+            Naptr(20, 10, "s", "sip+d2u", "_sip._udp.backup.example"),
+            Naptr(10, 10, "s", "sip+d2u", "_sip._udp.main.example"),
+            Naptr(20, 10, "s", "sip+d2u", "_sip._udp.other.example"),
+        ),
+        ("_sip._udp.main.example", "SRV"): (Srv(30, 1, 5060, "main.example"),),
+        ("_sip._udp.backup.example", "SRV"): (Srv(1, 9, 5060, "backup.example"),),
+        ("_sip._udp.other.example", "SRV"): (Srv(1, 1, 5060, "other.example"),),
+        ("main.example", "A"): ("192.0.2.1",),
+        ("backup.example", "A"): ("192.0.2.2",),
+        ("other.example", "A"): ("192.0.2.3",),
+    }
+    main, backup, other = searched(zone).targets
+    assert [main.host, backup.host, other.host] == ["main.example", "backup.example", "other.example"]
+    assert main.priority < backup.priority == other.priority, "those of one order and preference share"
+
+
+def test_a_way_that_nobody_answers_is_asked_for_again_soon() -> None:
+    zone: Zone = {
+        ("carrier.example", "NAPTR"): (
+            Naptr(10, 10, "s", "sip+d2u", "_sip._udp.main.example"),
+            Naptr(20, 10, "s", "sip+d2u", "_sip._udp.backup.example"),
+        ),
+        ("_sip._udp.main.example", "SRV"): NOWHERE,
+        ("_sip._udp.backup.example", "SRV"): (Srv(1, 9, 5060, "backup.example"),),
+        ("backup.example", "A"): ("192.0.2.2",),
+    }
+    outcome = searched(zone)
+    assert addresses(outcome) == ["192.0.2.2:5060"] and outcome.ttl == AGAIN
 
 
 def test_a_naptr_that_nobody_answers_is_none() -> None:

@@ -185,3 +185,26 @@ def test_a_null_address_holds_the_call_of_whoever_offers_it_too() -> None:
     call.offer("a", sdp(audio(), host="0.0.0.0"), OFF, OFF, 1.0)
     call.answer("b", sdp(audio(50000), host=BOB), 1.0)
     assert call.held and call.silent_for(60.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "target"),
+    [
+        ("50009", (BOB, 50009)),
+        (f"50009 IN IP4 {ALICE}", (ALICE, 50009)),
+        ("50009 IN IP4", (BOB, 50009)),
+        ("50009 IN IP4 pbx.example", None),
+        ("50009 IN IP4 224.0.0.1", None),
+        ("9 IN IP4 0.0.0.0", None),
+        ("x", None),
+        ("70000", None),
+        ("", None),
+    ],
+)
+def test_no_call_hangs_on_where_rtcp_is_wanted(said: str, target: tuple[str, int] | None) -> None:
+    """RFC 3605 lets a name stand there, too; the speech does not need it."""
+    call, _ = new_session()
+    call.offer("a", sdp(audio()), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), f"a=rtcp:{said}\r\n", host=BOB), 0.0)
+    leg = call.streams[0].ends["b"].leg
+    assert leg.port_rtcp.target == target and leg.port_rtp.target == (BOB, 50000)

@@ -115,6 +115,25 @@ def test_a_hold_by_a_null_address_is_one_whatever_the_other_side_answers() -> No
     assert not call.held
 
 
+@pytest.mark.parametrize("made", ["a hold", "a fax"])
+def test_a_re_invite_that_is_refused_after_its_preview_was_no_hold_and_no_fax(made: str) -> None:
+    """RFC 6141 3.4: refused, it leaves the session as it was, though a 183 had answered it."""
+    call = heard().call
+    offer, answer = (
+        sdp(audio(40000, "RTP/AVP", "sendonly")),
+        sdp(audio(50000, "RTP/AVP", "recvonly"), host=BOB),
+    )
+    if made == "a fax":
+        fax = "m=image {} udptl t38\r\na=T38FaxVersion:0\r\n"
+        offer, answer = sdp(fax.format(40000)), sdp(fax.format(50000), host=BOB)
+    call.offer("a", offer, ACCEPT, OFF, 1.0)
+    call.answer("b", answer, 1.0)
+    assert heard_of(call) is None
+    call.rollback()
+    assert not call.held and heard_of(call) is not None and call.silent_for(400.0) > 300
+    assert (call.streams[0].kind, call.stats().a.codec) == ("audio", "PCMU")
+
+
 def test_a_call_without_an_answer_and_one_that_is_over_have_no_silent_side() -> None:
     call, _ = session()
     call.offer("a", sdp(audio()), ACCEPT, OFF, 0.0)

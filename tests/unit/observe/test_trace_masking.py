@@ -70,6 +70,19 @@ def test_a_message_within_a_body_hides_its_digest_too() -> None:
     assert SECRET not in masked(body)
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "message/cpim", "multipart/mixed;boundary=b"])
+def test_what_people_write_to_each_other_is_not_read_by_who_traces(kind: str) -> None:
+    """RFC 3428: a MESSAGE carries what is said, and a trace shows signalling."""
+    head = f"MESSAGE sip:bob@b SIP/2.0\r\nFrom: <sip:alice@a>;tag=1\r\nContent-Type: {kind}\r\n\r\n".encode()
+    said = 'My PIN is "4711".\r\n\r\nGr\u00fc\u00dfe, "A"='.encode()
+    shown = masked(head + said)
+    assert shown.startswith(head) and len(shown) == len(head + said)
+    assert set(shown[len(head) :]) == set(b"x\r\n") and shown.count(b"\r\n") == (head + said).count(b"\r\n")
+    assert masked(head[:-2]) == head[:-2], "what never came to its body is shown"
+    other = head.replace(b"MESSAGE", b"NOTIFY") + said
+    assert masked(other) == other
+
+
 def test_what_is_harmless_in_credentials_is_shown() -> None:
     line = (
         b'Authorization: Digest username="bob", realm="a.example", algorithm=SHA-256, qop=auth, nc=00000001,'

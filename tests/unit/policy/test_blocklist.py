@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import deque
 
 import pytest
@@ -317,6 +318,18 @@ def test_a_million_addresses_leave_a_bounded_table_and_push_out_nobody_of_whom_m
     assert len(seen) <= 2 * suspicion.MOST
     assert not seen.note(known, "handshake", "", DEFAULTS, 2.0)
     assert seen.note(known, "handshake", "", DEFAULTS, 2.0)
+
+
+def test_a_user_s_name_is_not_kept_however_long_it_is() -> None:
+    """Nobody has proved anything yet, and names of a whole message each are a quarter of a gigabyte."""
+    known, terms = Suspicions(), Terms(15, 300.0, 3600.0)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(200):
+        known.note(f"2001:db8:0:{number:x}::/64", "password", f"{number}" + "x" * 15_000, terms, 1.0)
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(known) == 200 and kept < 200 * 2000
 
 
 @pytest.mark.slow

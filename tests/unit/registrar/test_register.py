@@ -172,6 +172,20 @@ def test_a_phone_that_comes_back_with_another_address_makes_room_for_itself(tran
     assert refused(asked("Contact: <sip:alice@192.0.2.7:5>", call_id="5"), found.bindings, path).status == 403
 
 
+def test_a_phone_whose_contact_is_rewritten_each_time_does_not_lock_itself_out() -> None:
+    """A router that knows of SIP writes another port each time; the Call-ID is that of one phone (10.2)."""
+    path, other = (
+        flow("udp"),
+        change(asked("Contact: <sip:alice@192.0.2.8>", call_id="desk"), path=flow("udp")),
+    )
+    known = other.bindings
+    for number in range(1, 9):
+        line = f"Contact: <sip:alice@192.0.2.7:{number}>"
+        known = change(asked(line, call_id="softphone", cseq=number), known, path).bindings
+    assert [each.contact.port for each in known] == [None, 7, 8]
+    assert refused(asked("Contact: <sip:alice@192.0.2.9>", call_id="third"), known, path).status == 403
+
+
 def test_a_phone_that_numbers_its_flows_takes_none_of_its_own_to_have_one_more() -> None:
     known: list[Binding] = []
     for number in (1, 2, 3):
