@@ -104,6 +104,12 @@ class Attempt:
             self.counted = True
             self.call.desk.outcomes.of(self.leg.name, "outbound").count(code)
 
+    def _count_delay(self, at: float) -> None:
+        """The callee is heard for the first time; how long that took is counted once."""
+        if not self.rang:
+            self.rang = True
+            self.call.desk.outcomes.of(self.leg.name, "outbound").delays.observe(at - self.begun)
+
     def send(self, invite: Request, at: float, out: list[Command]) -> None:
         """Send our INVITE, the first or another one of this attempt."""
         self.invite, self.heard = invite, False
@@ -180,9 +186,7 @@ class Attempt:
         call = self.call
         if len(call.forks) >= MOST_FORKS and response.status < 200 and self._key(response) not in call.forks:
             return
-        if not self.rang:
-            self.rang = True
-            call.desk.outcomes.of(self.leg.name, "outbound").delays.observe(at - self.begun)
+        self._count_delay(at)
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
         if fork.accepted and "rseq" not in response.headers.first:

@@ -17,6 +17,8 @@ from sbc.sip.uri import NameAddr, parse_name_addr
 # How many values of Service-Route and P-Associated-URI are kept, and how long one may be.
 MOST_KEPT: Final = 10
 LONGEST_KEPT: Final = 512
+# Seconds that a registrar is believed to keep a binding, if it was asked for less.
+_BELIEVED: Final = 3600
 
 
 def address_of_record(trunk: Trunk, terms: Registration) -> str:
@@ -60,7 +62,8 @@ def granted_by(response: Response, request: Request) -> int:
 
     That is in its Contact, which is found by its address; a carrier that writes another there has one alone.
     The others are of other devices of the account, however these have written theirs. A registrar may grant
-    less than was asked for (10.3 step 7): where it says more, we come again as we had meant to.
+    less than was asked for (10.3 step 7), and some grant more, as a least time of their own: that is believed
+    up to an hour, for what is longer still may be milliseconds or another's.
     """
     own = request.contact
     values = response.headers.values("Contact")
@@ -72,7 +75,7 @@ def granted_by(response: Response, request: Request) -> int:
     said = seconds(found[0].param("expires")) if found else None
     if said is None:
         said = seconds(response.headers.get("Expires"))
-    return asked if said is None else min(said, asked)
+    return asked if said is None else min(said, max(asked, _BELIEVED))
 
 
 def _read(value: str) -> NameAddr | None:

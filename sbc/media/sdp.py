@@ -308,7 +308,7 @@ _TELLING: Final = (b"m=", b"a=rtpmap", b"a=crypto")
 _RTPMAP: Final = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
 # Lenient about blanks and case, as descriptions are read above.
 _AUDIO: Final = re.compile(
-    rb"^m=audio[ \t]++[\d/]++[ \t]++(\S++)[ \t]++([0-9 \t]++)", re.MULTILINE | re.IGNORECASE
+    rb"^m=audio[ \t]++[\d/]++[ \t]++(\S++)[ \t]++([0-9][0-9 \t]*+)", re.MULTILINE | re.IGNORECASE
 )
 
 #: What an offer says: codec names, and whether SRTP is asked for.
