@@ -60,7 +60,8 @@ class Lines:
         for line in lines:
             kind = line[:2]
             if kind == "a=":
-                self.attributes.append(line[2:])
+                # Many devices leave blanks at the end, and a hold is one all the same.
+                self.attributes.append(line[2:].rstrip(" \t"))
             elif kind == "c=":
                 self.host, self.connected = _connection(line[2:]), True
             elif kind == "b=":
@@ -122,7 +123,7 @@ def parse_sdp(data: bytes) -> SessionDescription:
         raise PeerError("SDP has a bare CR or a NUL")
     sections = text.split(b"\nm=")
     version, _, head = sections[0].partition(b"\n")
-    if version != b"v=0":
+    if version.rstrip(b" \t") != b"v=0":
         raise PeerError("SDP does not begin with v=0")
     if len(sections) > MAX_MEDIA + 1:
         raise PeerError(f"SDP has more than {MAX_MEDIA} media", 488)
