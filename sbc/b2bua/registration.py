@@ -357,7 +357,8 @@ class Registration:
         if least is None or not asked < least <= MOST_MINIMUM:
             self._on_refused(f"423 {response.reason}: it names no time that can be asked for", at, out)
             return
-        turn.lengthened, self._minimum = True, least
+        # A registrar that takes each nonce once challenges this one anew, and need not call that stale.
+        turn.lengthened, turn.given, self._minimum = True, Given(), least
         request = repeat(turn.request, self._cseq + 1, self._desk.ids.branch())
         request.headers.set("Expires", str(least))
         self._desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
