@@ -133,6 +133,7 @@ class Call:
         "offered",
         "offered_early",
         "offerer",
+        "offers",
         "one_way",
         "policies",
         "recorded",
@@ -163,7 +164,7 @@ class Call:
         self.forks: dict[str, Fork] = {}
         self.fork: Fork | None = None
         self.timers: dict[str, float] = {}
-        self.reminded_at = NEVER
+        self.created, self.reminded_at = at, NEVER
         self.media_waits: deque[tuple[OfferMedia | AnswerMedia | None, AfterMedia]] = deque()
         # The description that each side gave last and the one that it has of us, and the offer as it came and
         # as it went on: what a re-INVITE that only refreshes the session repeats (RFC 4028 7.4).
@@ -173,11 +174,10 @@ class Call:
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
-        self.created = at
         self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
-        self.held = 0  # so many of these count to the end, whatever becomes of a hop
+        self.held = self.offers = 0  # so many of these count whatever becomes of a hop; made so far
         self.redirected: tuple[str, str] = "", ""  # for whom it was before a redirect, and whose that was
         self.refers: Refers = ()  # those that crossed it
         # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
@@ -280,6 +280,7 @@ class Call:
         if command is None or error is not None:
             pass
         elif isinstance(command, OfferMedia):
+            self.offers += 1
             self.offered, self.before = (command.sdp, sdp), self.agreed.copy()
         else:  # with the answer it is known what holds
             side, (came, went) = command.side, self.offered

@@ -87,7 +87,7 @@ class Mirror:
 
     __slots__ = (
         "answered", "call", "cancelled", "client_request", "countered", "fork", "given", "heard", "made",
-        "offered", "request", "server", "side", "why", "withheld",
+        "offered", "open", "request", "server", "side", "why", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,7 @@ class Mirror:
         self.offered = self.made = False
         # What a provisional response to an INVITE without an offer has held.
         self.countered: Literal["", "a preview", "an offer"] = ""
+        self.open = 0  # which of the call's offers was made in it
         self.withheld = b""  # the answer to an offer of ours that came before the 2xx (RFC 3262 5)
         self.heard = self.cancelled = False
         self.why: Fields = ()
@@ -158,6 +159,8 @@ class Mirror:
             call.media_refused(self.side, error, out)
             self._finish(call.desk.respond_to(self.server, error.status, ""), at, out)
             return
+        if self.offered:
+            self.open = call.offers
         if self.cancelled:
             self._finish(call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
             return
@@ -327,6 +330,8 @@ class Mirror:
         if error is not None:
             self._unusable(response, error, at, out)
             return
+        if self.countered and sdp and response.status < 200:
+            self.open = call.offers
         base = call.desk.respond_to(self.server, response.status, response.reason)
         final = answer(base, response, near, far, sdp)
         if self.request.method == "REFER" and response.status < 300:
@@ -410,8 +415,11 @@ class Mirror:
             self._give_up("lost", at, out)
 
     def _roll_back(self, out: list[Command]) -> None:
-        """Nothing comes of what either side has offered in it: all stays as it was (RFC 3261 14.1)."""
-        if self.offered or self.countered:
+        """Nothing comes of what either side has offered in it: all stays as it was (RFC 3261 14.1).
+
+        An offer that crossed it, in PRACK, is not of it.
+        """
+        if self.open and self.open == self.call.offers:
             self.call.roll_back(out)
 
     def _give_up(self, kind: str, at: float, out: list[Command]) -> None:

@@ -35,6 +35,8 @@ BASE_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 1800.0
 # The shortest one while the binding still holds, though its end be near.
 LEAST_WAIT: Final = 5.0
+# How many failures to renew it count for the waits after its end.
+HELD: Final = 2
 # A long binding is renewed so many seconds before its end, a short one after half of it.
 AHEAD: Final = 600.0
 # No connection and no transaction takes longer, in seconds; what does is held up by a fault of our own.
@@ -410,8 +412,9 @@ class Registration:
         if self.until <= at or self.flow is None or not self.flow.alive:
             self.state, self.until = "failed", 0.0
             self._desk.peers.homes.pop(self.trunk.trunk, None)
-        else:  # the binding holds until it ends
+        else:  # the binding holds until it ends, and short waits until then make none of the later longer
             wait = max(LEAST_WAIT, min(wait, (self.until - at) / 2))
+            self._failures = min(self._failures, HELD)
         if self._rests:  # who asks to be left alone is, as long as nobody else can be asked
             wait = max(wait, min([self._rests.get(each, 0.0) for each in self._candidates(at)]) - at)
         self.reason, self.due = reason, at + wait

@@ -101,6 +101,21 @@ def test_a_registrar_in_trouble_is_not_pressed_as_the_binding_nears_its_end() ->
     assert min(later - former for former, later in pairwise(heard)) >= 5
 
 
+def test_when_the_binding_has_ended_the_waits_begin_anew() -> None:
+    """RFC 5626 4.5 doubles waits, and those before its end were short: half an hour would be lost at once."""
+    made = registered()
+    look(made, 3600 - AHEAD)
+    asked_until_it_ends(made)
+    waits = []
+    for _ in range(3):
+        while not made.carrier.heard:
+            look(made, 1)
+        refuse(made, registers(made.carrier), 503)
+        waits.append(of(made).due - made.now)
+    assert [waits[0] <= 240, waits[1] <= 480, waits[2] <= 960] == [True] * 3
+    assert waits[2] >= 240
+
+
 def test_silence_and_no_connection_are_failures() -> None:
     made = stage()
     look(made)
