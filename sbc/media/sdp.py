@@ -69,8 +69,9 @@ class Lines:
                 self.origin = line[2:]
             elif line and kind[1:] != "=":
                 raise PeerError("SDP has a line without a type")
-        self.mux = "rtcp-mux" in self.attributes
-        self.direction = next((each for each in self.attributes if each in DIRECTIONS), "")
+        flags = [each.rstrip() for each in self.attributes]  # a blank more makes no other word of one
+        self.mux = "rtcp-mux" in flags
+        self.direction = next((each for each in flags if each in DIRECTIONS), "")
         self.rtcp = next(iter(_values(self.attributes, "rtcp")), None)
 
 

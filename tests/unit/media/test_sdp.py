@@ -25,6 +25,15 @@ def test_a_media_connection_and_a_session_direction_apply() -> None:
     assert {each.direction for each in description.media} == {"inactive"}
 
 
+@pytest.mark.parametrize("blanks", [" ", "\t", "  "])
+def test_a_hold_with_a_blank_behind_it_is_a_hold(blanks: str) -> None:
+    """Told as sendrecv, the other side would go on talking to who has put it on hold (RFC 3264 8.4)."""
+    media = first(sdp(audio(40000, "RTP/AVP", f"sendonly{blanks}", f"rtcp-mux{blanks}")))
+    assert (media.direction, media.lines.mux) == ("sendonly", True)
+    written = section(media, 20000, "RTP/AVP", True, ())
+    assert "a=sendonly\r\n" in written and "a=sendrecv" not in written
+
+
 def test_bare_line_feeds_are_tolerated_and_a_null_address_is_hold() -> None:
     def held(*lines: str) -> Media:
         data = sdp(audio(40000, "RTP/AVP", *lines)).replace(b"\r\n", b"\n")
