@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dsl import syntax
 from dsl.clock import CLOCK_FACTS
-from dsl.compile import fact_type, spelled, texts_of
+from dsl.compile import ends_spelled, fact_type, spelled, texts_of
 from dsl.facts import FACTS
 from dsl.scope import LIST, Scope
 from dsl.services import LOOKUP
@@ -49,7 +49,7 @@ def atoms_of(node: syntax.Node, scope: Scope) -> tuple[Atom, ...]:
         case syntax.Member(left=left, negated=False):
             return (_member(node, left, scope),)
         case syntax.Affix(left=left, starts=True):
-            texts = tuple(spelled(left, text, whole=False) for text in texts_of(node.options, scope))
+            texts = tuple(one for text in texts_of(node.options, scope) for one in ends_spelled(left, text))
             return (_atom(left, "starts", texts, scope),)
     return (Atom(key(node, scope), "other", (True,), reads(node)),)
 

@@ -116,7 +116,7 @@ _BUILD: dict[str, _Build] = {
     "has_header": lambda s, e, c: syntax.HasHeader(s, e, c[0]),
     "concat": lambda s, e, c: syntax.Concat(s, e, tuple(c)),
     "text": lambda s, e, c: syntax.Text(s, e, _unquote(c[0])),
-    "number": lambda s, e, c: syntax.Number(s, e, _number(c[0])),
+    "number": lambda s, e, c: syntax.Number(s, e, _number(c[0]), str(c[0])),
     "truth": lambda s, e, c: syntax.Truth(s, e, str(c[0]) == "true"),
     "fact": lambda s, e, c: _name(s, e, str(c[0])),
     "clock": lambda s, e, c: syntax.Clock(s, e, _minutes(c[0])),

@@ -153,8 +153,9 @@ def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:
     text = _scalar(source, value)
     if fact.type == "number":
         if not (text.isascii() and text.isdigit() and len(text) < 10):
-            source.report(value, f"{name} is a number")
-        return int(text) if text.isascii() and text.isdigit() else 0
+            source.report(value, f"{name} is a number", "digits, nine at most")
+            return 0
+        return int(text)
     if fact.type == "truth":
         if text not in ("true", "false"):
             source.report(value, f"{name} is true or false")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dsl import syntax
 from dsl.check_values import ValueChecker
-from dsl.facts import FACTS
+from dsl.compile import spelled
+from dsl.facts import DAYS, FACTS
 from dsl.functions import FUNCTIONS
 from dsl.names import suggest
 from dsl.ownership import read_refusal
@@ -36,6 +37,14 @@ _KINDS = {
     "date": "a date",
 }
 ORDERED = ("number", "clock", "day", "date")
+_LOWER_FIRST = "the lower end stands first"
+_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Those that go round do so under another name.
+_EMPTY_HINTS = {
+    "time.hour": "over midnight it is written with times: time in 22:00..06:00",
+    "time.minute": "over the hour it is two: time.minute >= 50 or time.minute <= 10",
+    "time.weekday": "over the week's end it is written with days: day in sat..mon",
+}
 
 
 class Checker(ValueChecker):
@@ -113,7 +122,7 @@ class Checker(ValueChecker):
         kind = self.type_of(node)
         if kind in TEXTUAL or kind is None:
             return
-        hint = f'write "{node.value}"' if isinstance(node, syntax.Number) else ""
+        hint = f'write "{node.written}"' if isinstance(node, syntax.Number) else ""
         self.report(node, f"this is {_KINDS[kind]}; text is needed here", hint)
 
     def lookup(self, node: syntax.Lookup) -> str | None:
@@ -145,6 +154,8 @@ class Checker(ValueChecker):
                 self.report(node, f"{node.name} cannot stand here", usage)
                 return None
         hint = suggest(node.name, FACTS) or f'text is written in quotes: "{node.name}"'
+        if (day := node.name.lower()[:3]) in DAYS and node.name.lower() in (day, *_DAY_NAMES):
+            hint = f"days are {', '.join(DAYS)}: write {day}"
         self.report(node, f"there is no fact {node.name!r}", hint)
         return None
 
@@ -221,11 +232,11 @@ class Checker(ValueChecker):
         if kind is None:
             return
         for option in node.options:
-            self._option(kind, option)
+            self._option(node.left, kind, option)
         if kind != "address":
             self.values(node.left, node.options)
 
-    def _option(self, kind: str, option: syntax.Node) -> None:
+    def _option(self, left: syntax.Node, kind: str, option: syntax.Node) -> None:
         match option:
             case syntax.FactRef(name=name) if name.startswith(TABLE):
                 table = self.table(option, name)
@@ -241,7 +252,7 @@ class Checker(ValueChecker):
             case syntax.VariableRef():
                 self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
             case syntax.Span():
-                self._span(kind, option)
+                self._span(left, kind, option)
             case syntax.Network() if kind != "address":
                 self.report(option, "only an address is in a network", "source in 10.0.0.0/8")
             case syntax.Text() | syntax.Network() if kind == "address":
@@ -260,7 +271,7 @@ class Checker(ValueChecker):
         for text in found if found is not None and kind == "address" else ():
             self.network(option, text)
 
-    def _span(self, kind: str, option: syntax.Span) -> None:
+    def _span(self, left: syntax.Node, kind: str, option: syntax.Span) -> None:
         low, high = self.type_of(option.low), self.type_of(option.high)
         if low is None or high is None:
             return
@@ -269,16 +280,17 @@ class Checker(ValueChecker):
         elif _family(low) != _family("text" if kind == "list" else kind):
             self.report(option, f"{_KINDS[kind]} is never in this range", _in_hint(kind))
         elif isinstance(option.low, syntax.Text) and isinstance(option.high, syntax.Text):
-            if len(option.low.value) != len(option.high.value):
+            first, last = spelled(left, option.low.value), spelled(left, option.high.value)
+            if len(first) != len(last):
                 self.report(
                     option.high,
                     "the two numbers of a block are of one length",
                     'such as "+4930100".."+4930199"',
                 )
-            elif option.low.value > option.high.value:
+            elif first > last:
                 self.report(option, "this range is empty", "the lower number stands first")
         elif low in ("number", "date") and option.low.value > option.high.value:  # type: ignore[attr-defined]
-            self.report(option, "this range is empty", "the lower end stands first")
+            self.report(option, "this range is empty", _EMPTY_HINTS.get(_name_of(left), _LOWER_FIRST))
 
     def _searchable(self, node: syntax.Node, verb: str) -> None:
         kind = self.type_of(node)
@@ -290,6 +302,7 @@ def _in_hint(kind: str) -> str:
     return {
         "clock": "such as in 08:00..18:00", "day": "such as in mon..fri", "number": "such as in 3..5",
         "date": "such as in 2026-12-24..2026-12-26", "address": "an address or a network, such as 10.0.0.0/8",
+        **dict.fromkeys(("text", "host", "list"), 'a block of numbers is one of texts: "0900".."0999"'),
     }.get(kind, "")  # fmt: skip
 
 
@@ -301,9 +314,24 @@ def _mismatch_hint(node: syntax.Compare, left: str, right: str) -> str:
     if "truth" in (left, right):
         fact = node.left if left == "truth" else node.right
         return f"ask `{fact.name}` or `not {fact.name}`" if isinstance(fact, syntax.FactRef) else ""
-    if isinstance(node.right, syntax.Number):
-        return f'write "{node.right.value}"'
-    return "number(...) reads a number from text" if left in TEXTUAL else ""
+    for side, other in ((node.right, left), (node.left, right)):
+        if isinstance(side, syntax.Number) and other in TEXTUAL:
+            return f'write "{side.written}"'
+        if isinstance(side, syntax.Text):
+            return _unquoted(side.value, other)
+    return "number(...) reads a number from text" if "number" in (left, right) else ""
+
+
+def _unquoted(text: str, kind: str) -> str:
+    """What to write instead of a number, a time, a day or a date in quotes."""
+    if kind in ("day", "clock", "date"):
+        example = {"clock": "08:30", "date": "2026-12-24"}.get(kind, "mon")
+        return f"without quotes, such as {text.lower()[:3] if text.lower()[:3] in DAYS else example}"
+    return f"write {text}" if text.isascii() and text.isdigit() else "write a number without quotes"
+
+
+def _name_of(node: syntax.Node) -> str:
+    return node.name if isinstance(node, syntax.FactRef) else ""
 
 
 def _name_only(name: str) -> tuple[str, str] | None:

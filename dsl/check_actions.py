@@ -48,6 +48,7 @@ MOST_LONGEST = 31 * 86_400
 UNITS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 MOST_CALLS = 1_000_000
 MOST_DAYS = 366
+_PERIODS = ("second", "minute", "hour", "day")
 #: Of what a limit can be the allowance of each.
 WINDOWS = ("hour", "day")
 
@@ -74,7 +75,15 @@ class ActionChecker(Checker):
         """Actions that this then itself makes void."""
         refused = isinstance(actions[-1], syntax.RejectAction | syntax.RedirectAction)
         challenged = False
+        said: dict[str, syntax.Node] = {}
         for action in actions:
+            if isinstance(action, syntax.AskAction):
+                said = {}  # without an answer what stands before it is all that is done
+            if (subject := _subject(action)) and said.setdefault(subject, action) is not action:
+                hint = f"only the last one counts: {_LEAVE_ONE.get(subject, 'leave one out')}"
+                self.problems.append(
+                    Problem(action.start, f"this then says twice {subject}", hint, "warning")
+                )
             if isinstance(action, syntax.RecordAction) and action.tone and not _only_g711(actions):
                 hint = 'write allow codecs "PCMA", "PCMU" beside it'
                 self.report(action, "a tone is heard in G.711 alone, and this allows other codecs", hint)
@@ -208,7 +217,12 @@ class ActionChecker(Checker):
         if action.hard and not action.unit:
             hint = "leave hard out, or write minutes: limit 60 minutes a day per from.user hard"
             self.report(action, "hard ends calls whose minutes are used up; this counts calls", hint)
-        self.text(action.key)
+        if isinstance(action.key, syntax.FactRef) and action.key.name in _PERIODS:
+            what = f"limit {action.calls.value if isinstance(action.calls, syntax.Number) else 'N'} calls"
+            hint = f"write {what} a {action.key.name} per from.user"
+            self.report(action.key, "per says whose calls are counted, not how long", hint)
+        else:
+            self.text(action.key)
         if action.to is not None:
             self._towards(action.to)
         if isinstance(action.key, syntax.Text):
@@ -330,6 +344,30 @@ def param_refusal(name: str) -> tuple[str, str] | None:
     if name.lower() in _OWN_PARAMS:
         return f"{name} is written by the SBC itself", "leave it out"
     return None
+
+
+_LEAVE_ONE = dict.fromkeys(
+    ("which codecs to allow", "which codecs to deny", "which codecs to prefer"),
+    "name all codecs in one action, with commas",
+)
+
+
+def _subject(action: syntax.Node) -> str:
+    """What an action settles, which another one of its kind would settle anew; "" for any other."""
+    match action:
+        case syntax.SrtpAction():
+            return "whether there is srtp"
+        case syntax.DowngradeAction():
+            return "what becomes of a downgrade"
+        case syntax.RedirectsAction():
+            return "what becomes of redirects"
+        case syntax.CodecsAction(verb=verb):
+            return f"which codecs to {verb}"
+        case syntax.RingAction():
+            return "how long it rings"
+        case syntax.LongestAction():
+            return "how long the call may last"
+    return ""
 
 
 def _of_routed(action: syntax.Node) -> str:

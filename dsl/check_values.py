@@ -5,17 +5,26 @@ None of it asks for the type of an expression, which ``dsl.check`` does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
-from dsl.facts import FACTS, Fact
+from dsl.facts import FACTS, USERS, Fact
 from dsl.names import Names, suggest
 from dsl.never import never_matches
 from dsl.parse import Problem
 from dsl.patterns import Pattern, PatternError, compiled
-from dsl.scope import TABLE
+from dsl.scope import LIST, TABLE
 from dsl.table import PREFIX, Table
+
+_SCHEME = re.compile(r"(?:sips?|tel):", re.IGNORECASE).match
+_NOT_OF_USERS = re.compile(r'[<>"@]').search
+_HOST = re.compile(r"[A-Za-z0-9._-]+").fullmatch
+# RE2 lets a place be repeated, as in /^+49/: that is any 49 at the beginning, and never +49.
+_ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
+_REPEATED = re.compile(r"[\^$]([*+])").search
+_NO_ARGUMENT = re.compile(r"no argument for repetition operator: ([*+?])").match
 
 
 class ValueChecker(Names):
@@ -23,10 +32,15 @@ class ValueChecker(Names):
 
     def pattern(self, node: syntax.Regex) -> Pattern | None:
         """Compile a pattern; None when it was reported."""
+        if (repeated := _REPEATED(_ESCAPES_AND_CLASSES.sub("x", node.source))) is not None:
+            self.report(node, f"in this pattern {repeated[1]} repeats nothing", _literally(repeated[1]))
+            return None
         try:
             pattern = compiled(node.source)
         except PatternError as error:
             hint = "patterns are RE2's, which run in linear time: no backreferences, no look-around"
+            if (said := _NO_ARGUMENT(str(error))) is not None:
+                hint = _literally(said[1])
             self.report(node, f"this pattern cannot be used: {error}", hint)
             return None
         if never_matches(node.source):
@@ -39,7 +53,8 @@ class ValueChecker(Names):
         if node.value >= 0:
             return type(node).__name__.lower()
         if isinstance(node, syntax.Clock):
-            self.report(node, "no clock shows this time", "from 00:00 to 23:59")
+            hint = "from 00:00 to 23:59; a range until midnight ends with 00:00, such as 18:00..00:00"
+            self.report(node, "no clock shows this time", hint)
         else:
             self.report(node, "no calendar has this date", "year, month, day: 2026-12-24")
         return None
@@ -52,27 +67,40 @@ class ValueChecker(Names):
             self.report(regex, f"no value of {name} matches this", f"they are: {', '.join(values)}")
 
     def values(self, node: syntax.Node, values: Iterable[syntax.Node]) -> None:
-        """Check that a fact can have these values at all."""
+        """Check that a fact can have these values at all; of a list some may be another fact's."""
         if not isinstance(node, syntax.FactRef):
             return
         fact = FACTS[node.name]
         for value in values:
             if isinstance(value, syntax.Text):
-                self._value(node.name, fact, value)
+                self.refuse(value, self._never(node.name, fact, value.value))
+            elif isinstance(value, syntax.FactRef):
+                self._members(node.name, fact, value)
+            for each in (value.low, value.high) if isinstance(value, syntax.Span) else (value,):
+                if isinstance(each, syntax.Number) and fact.span and not _within(each.value, *fact.span):
+                    self.report(each, f"{node.name} is never {each.written}", fact.doc)
 
-    def _value(self, name: str, fact: Fact, value: syntax.Text) -> None:
+    def _members(self, name: str, fact: Fact, option: syntax.FactRef) -> None:
+        texts = self._scope.lists.get(option.name.removeprefix(LIST), ())
+        refused = [each for text in texts if (each := self._never(name, fact, text)) is not None]
+        for message, hint in refused[:3]:
+            self.problems.append(Problem(option.start, f"in {option.name}: {message}", hint, "warning"))
+
+    def _never(self, name: str, fact: Fact, text: str) -> tuple[str, str] | None:
+        """Why a fact never has this value, and what may be meant; None where it may have it."""
         known = self._known.named(name)
-        if known is not None and value.value and value.value not in known:
-            self.report(value, f'there is no {name} "{value.value}"', suggest(value.value, known))
-        elif fact.values and value.value not in fact.values:
-            self.report(value, f'{name} is never "{value.value}"', suggest(value.value, fact.values))
-        elif fact.prefixes and not value.value.startswith(fact.prefixes) and value.value:
-            hint = f'such as "{fact.prefixes[0]}{value.value}"'
-            self.report(value, f"a value of {name} begins with {' or '.join(fact.prefixes)}", hint)
-        elif fact.type == "address" and value.value and not _is_address(value.value):
-            self.report(
-                value, f'"{value.value}" is not an address', "networks are asked with in, names are not"
-            )
+        if known is not None and text and text not in known:
+            return f'there is no {name} "{text}"', suggest(text, known)
+        if fact.values and text not in fact.values:
+            return f'{name} is never "{text}"', suggest(text, filter(None, fact.values))
+        if fact.prefixes and not text.startswith(fact.prefixes) and text:
+            hint = f'such as "{fact.prefixes[0]}{text}"'
+            return f"a value of {name} begins with {' or '.join(fact.prefixes)}", hint
+        if fact.type == "address" and text and not _is_address(text):
+            return f'"{text}" is not an address', "networks are asked with in, names are not"
+        if fact.attribute in USERS:
+            return _no_user(text)
+        return _no_host(text) if fact.type == "host" else None
 
     def network(self, option: syntax.Node, text: str) -> None:
         """Check that ``text`` is an address or a network."""
@@ -112,6 +140,41 @@ class ValueChecker(Names):
             shown = f'"{value[:40]}"' if value else "an empty cell"
             message = f"{table.path}:{line}:{col} has {shown}, which is no number"
             self.report(node, message, "write digits and a point, such as 0.05")
+
+
+def _literally(char: str) -> str:
+    return f"{char} says how often what stands before it is repeated; itself it is written \\{char}"
+
+
+def _no_user(text: str) -> tuple[str, str] | None:
+    """Why no user is ever this; a number in it may be written with whatever helps the eye."""
+    scheme = _SCHEME(text)
+    rest = text[scheme.end() :] if scheme else text
+    if scheme or (found := _NOT_OF_USERS(text)):
+        user = rest.strip('<>"').partition("@")[0]
+        what = scheme[0] if scheme else found[0] if found else ""
+        return f'no user has "{what}" in it', f'a user stands before the @: write "{user}"'
+    if text[:1] in ("+", *"0123456789") and not (bare := "".join(text.split())).isascii():
+        odd = next(each for each in bare if not each.isascii())
+        return f'no number has "{odd}" in it', 'write digits, and a plain hyphen: "+49-30"'
+    return None
+
+
+def _no_host(text: str) -> tuple[str, str] | None:
+    """Why no host is ever this."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not bare or _HOST(bare) or (":" in bare and _is_address(bare)):
+        return None
+    name, colon, port = bare.rpartition(":")
+    if colon and port.isdigit() and _HOST(name):
+        return f'no host has "{colon}{port}" in it', f'the port is a fact of its own: write "{name}"'
+    if bare.startswith("*."):
+        return 'no host has "*" in it', f'a domain is asked with its end: ends with "{bare[1:]}"'
+    return f'no host is "{text}"', "letters, digits, dots and hyphens, or an address"
+
+
+def _within(value: float, low: int, high: int) -> bool:
+    return low <= value <= high
 
 
 def _is_address(text: str) -> bool:

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from dsl import syntax
-from dsl.addresses import canonical_user
+from dsl.addresses import canonical_host, canonical_user
 from dsl.clock import CLOCK_FACTS, NOT_A_NUMBER, reader
 from dsl.draft import Draft
 from dsl.facts import FACTS, USERS
@@ -120,20 +120,29 @@ def _compare(node: syntax.Compare, scope: Scope) -> Test:
 
 
 def _equal(node: syntax.Compare, scope: Scope) -> Test:
+    if isinstance(node.left, syntax.Text):
+        return _equal_text(node.right, node.left.value, scope)
+    if isinstance(node.right, syntax.Text):
+        return _equal_text(node.left, node.right.value, scope)
     left, right = value(node.left, scope), value(node.right, scope)
     if fact_type(node.left) == "list":
-        if isinstance(node.right, syntax.Text):
-            name = spelled(node.left, node.right.value)
-            return lambda draft: name in left(draft)
         return lambda draft: right(draft) in left(draft)
     if "host" in (fact_type(node.left), fact_type(node.right)):  # RFC 3261 19.1.4: hosts in any case
         return lambda draft: bool(left(draft).lower() == right(draft).lower())
-    if isinstance(node.right, syntax.Text):
-        wanted = spelled(node.left, node.right.value)
-        if fact_type(node.left) == "address":
-            wanted = _address_text(wanted)
-        return lambda draft: left(draft) == wanted
     return lambda draft: left(draft) == right(draft)
+
+
+def _equal_text(node: syntax.Node, text: str, scope: Scope) -> Test:
+    """Whether an expression is ``text``, or a list has it."""
+    get, wanted = value(node, scope), spelled(node, text)
+    match fact_type(node):
+        case "list":
+            return lambda draft: wanted in get(draft)
+        case "host":
+            return lambda draft: bool(get(draft).lower() == wanted)
+        case "address":
+            wanted = _address_text(wanted)
+    return lambda draft: bool(get(draft) == wanted)
 
 
 def _each(node: syntax.Node, check: Check, scope: Scope) -> Test:
@@ -145,7 +154,7 @@ def _each(node: syntax.Node, check: Check, scope: Scope) -> Test:
 
 
 def _affix(node: syntax.Affix, scope: Scope) -> Test:
-    options = tuple(spelled(node.left, option, whole=False) for option in texts_of(node.options, scope))
+    options = tuple(one for each in texts_of(node.options, scope) for one in ends_spelled(node.left, each))
     if fact_type(node.left) == "host":
         if node.starts:
             return _each(node.left, lambda text: text.lower().startswith(options), scope)
@@ -180,7 +189,7 @@ def _membership(node: syntax.Member, scope: Scope) -> tuple[Check, ...]:
     """What to ask about a value: is it in the set, in a span, in a table."""
     texts, kind = texts_of(node.options, scope), fact_type(node.left)
     checks: list[Check] = [
-        _span(option.low, option.high) for option in node.options if isinstance(option, syntax.Span)
+        _span(node.left, option) for option in node.options if isinstance(option, syntax.Span)
     ]
     checks += [
         _in_table(option.name.removeprefix(TABLE), scope)
@@ -199,19 +208,37 @@ def _membership(node: syntax.Member, scope: Scope) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def spelled(node: syntax.Node, text: str, whole: bool = True) -> str:
-    """A value, or the beginning or end of one, as the fact that it is compared with spells it.
+def spelled(node: syntax.Node, text: str) -> str:
+    """A value as the fact that it is compared with spells it.
 
-    Hosts are in small letters, codecs in capitals, numbers without separators: of a part of a value only
-    a plus says that it is of a number.
+    Hosts are in canonical form, codecs in capitals, numbers without what only helps the eye; no user has
+    a blank in it (RFC 3261 25.1), so blanks are that too.
+    """
+    if not isinstance(node, syntax.FactRef):
+        return text.lower() if fact_type(node) == "host" else text
+    if fact_type(node) == "host":
+        return canonical_host(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+    if is_user(node):
+        return canonical_user("".join(text.split()))
+    return text.upper() if node.name == "sdp.codecs" else text
+
+
+def ends_spelled(node: syntax.Node, text: str) -> tuple[str, ...]:
+    """The beginning or the end of a value in each way in which the fact may spell it.
+
+    ``0900-1`` may begin a number, which has no separators, or a name, which has. What begins with one is of
+    a name.
     """
     if fact_type(node) == "host":
-        return text.lower()
-    if not isinstance(node, syntax.FactRef):
-        return text
-    if FACTS[node.name].attribute in USERS and (whole or text.startswith("+")):
-        return canonical_user(text)
-    return text.upper() if node.name == "sdp.codecs" else text
+        return (text.lower(),)
+    written = "".join(text.split()) if is_user(node) else text
+    read = written if written[:1] in ("-", ".", ")") else spelled(node, written)
+    return (read,) if read == written or written.startswith("+") else (written, read)
+
+
+def is_user(node: syntax.Node) -> bool:
+    """Whether an expression is the user of a URI, a number or a name."""
+    return isinstance(node, syntax.FactRef) and node.name in FACTS and FACTS[node.name].attribute in USERS
 
 
 _POINTS = (syntax.Number, syntax.Clock, syntax.Day, syntax.Date)
@@ -225,12 +252,13 @@ def _in_table(name: str, scope: Scope) -> Check:
     return lambda text: find(text) is not None
 
 
-def _span(low_node: syntax.Node, high_node: syntax.Node) -> Check:
-    first, last = getattr(low_node, "value", ""), getattr(high_node, "value", "")
+def _span(left: syntax.Node, span: syntax.Span) -> Check:
+    first, last = getattr(span.low, "value", ""), getattr(span.high, "value", "")
     if isinstance(first, str) or isinstance(last, str):
-        return lambda text: in_block(text, str(first), str(last))
+        lowest, highest = spelled(left, str(first)), spelled(left, str(last))
+        return lambda text: in_block(text, lowest, highest)
     low, high = first, last
-    if isinstance(high_node, syntax.Clock):  # 08:00..18:00 is over when the clock shows 18:00
+    if isinstance(span.high, syntax.Clock):  # 08:00..18:00 is over when the clock shows 18:00
         high -= 1
     if low > high:  # over midnight, over the week's end
         return lambda number: number >= low or number <= high

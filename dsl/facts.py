@@ -127,7 +127,8 @@ class Fact(NamedTuple):
     """One name of the language: the attribute of Facts it reads, its type, a line of reference.
 
     ``values`` are all the values there can be, where that is known; ``prefixes`` are what every
-    value starts with. Both let the checker refuse a comparison that could never be true.
+    value starts with, ``span`` is the least number and the greatest. They let the checker refuse a
+    comparison that could never be true.
     """
 
     attribute: str
@@ -135,6 +136,7 @@ class Fact(NamedTuple):
     doc: str
     values: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
 
 
 FACTS: dict[str, Fact] = {
@@ -143,14 +145,19 @@ FACTS: dict[str, Fact] = {
     "listener": Fact("listener", "text", "the listener the call arrived on"),
     "source": Fact("source", "address", "the address the call came from"),
     "transport": Fact("transport", "text", "how it arrived", ("udp", "tcp", "tls")),
-    "method": Fact("method", "text", "the request's method, such as INVITE"),
+    "method": Fact("method", "text", "the request's method", ("INVITE", "MESSAGE", "NOTIFY")),
     "to.user": Fact("ruri_user", "text", "the number or name called (of the request URI)"),
     "to.host": Fact("ruri_host", "host", "the host of the request URI"),
-    "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI, such as sip"),
+    "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI", ("sip", "sips", "tel", "urn")),
     "to.type": Fact(
-        "ruri_type", "text", "`phone` where the request URI says `user=phone`, and of a tel URI; else empty"
+        "ruri_type",
+        "text",
+        "`phone` where the request URI says `user=phone`, and of a tel URI; else empty",
+        ("phone", ""),
     ),
-    "to.port": Fact("ruri_port", "number", "the port in the request URI; 0 when there is none"),
+    "to.port": Fact(
+        "ruri_port", "number", "the port in the request URI; 0 when there is none", span=(0, 65535)
+    ),
     "to_header.user": Fact("to_header_user", "text", "the user in the To header"),
     "to_header.host": Fact("to_header_host", "host", "the host in the To header"),
     "to_header.display": Fact("to_header_display", "text", "the display name in the To header"),
@@ -158,8 +165,10 @@ FACTS: dict[str, Fact] = {
     "from.host": Fact("from_host", "host", "the host in the From header"),
     "from.display": Fact("from_display", "text", "the display name in the From header"),
     "from.scheme": Fact("from_scheme", "text", "the scheme of the URI in the From header"),
-    "from.type": Fact("from_type", "text", "the same of the URI in the From header"),
-    "from.port": Fact("from_port", "number", "the port in the From header; 0 when there is none"),
+    "from.type": Fact("from_type", "text", "the same of the URI in the From header", ("phone", "")),
+    "from.port": Fact(
+        "from_port", "number", "the port in the From header; 0 when there is none", span=(0, 65535)
+    ),
     "asserted.user": Fact(
         "asserted_user",
         "text",
@@ -197,7 +206,9 @@ FACTS: dict[str, Fact] = {
     "peer.pin": Fact(
         "peer_pin", "text", "the peer's public-key pin, sha256/ and hexadecimal", prefixes=("sha256/",)
     ),
-    "tls.version": Fact("tls_version", "text", "the TLS version, such as TLSv1.3; empty without TLS"),
+    "tls.version": Fact(
+        "tls_version", "text", "the TLS version, empty without TLS", ("TLSv1.2", "TLSv1.3", "")
+    ),
     "tls.cipher": Fact("tls_cipher", "text", "the TLS cipher suite"),
     "tls.group": Fact("tls_group", "text", "the key-exchange group, such as X25519MLKEM768"),
     "sdp.codecs": Fact("sdp_codecs", "list", "the codecs offered, such as PCMA"),
@@ -207,9 +218,9 @@ FACTS: dict[str, Fact] = {
     "time": Fact("now", "clock", "the time of day, such as 08:30, in the file's zone"),
     "day": Fact("now", "day", "the day of the week: mon, tue, wed, thu, fri, sat, sun"),
     "date": Fact("now", "date", "the date, such as 2026-12-24"),
-    "time.hour": Fact("now", "number", "the hour, 0 to 23"),
-    "time.minute": Fact("now", "number", "the minute, 0 to 59"),
-    "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
+    "time.hour": Fact("now", "number", "the hour, 0 to 23", span=(0, 23)),
+    "time.minute": Fact("now", "number", "the minute, 0 to 59", span=(0, 59)),
+    "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday", span=(1, 7)),
 }
 USERS = frozenset(
     ("ruri_user", "from_user", "to_header_user", "redirected_from", "referred_by", "asserted_user")

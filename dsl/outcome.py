@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from dsl import syntax
-from dsl.addresses import canonical_user, read_user
+from dsl.addresses import canonical_host, canonical_user, read_user
 from dsl.check_actions import PARTS, SIDES, UNITS
 from dsl.compile import CONTROLS, Value, clean, condition, value
 from dsl.decision import (
@@ -216,7 +216,14 @@ def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope
             draft.edits.append(SetPart(part, text))
             setattr(draft, attribute, read_user("sip", text)[0])
 
-        return set_user if attribute in USERS else set_part
+        def set_host(draft: Draft) -> None:
+            text = make(draft)
+            draft.edits.append(SetPart(part, text))
+            setattr(draft, attribute, canonical_host(text.strip("[]")))
+
+        if attribute in USERS:
+            return set_user
+        return set_host if part in ("from.host", "to.host") else set_part
     name, write = action.name.value, clean(action.value, scope)
 
     def set_header(draft: Draft) -> None:

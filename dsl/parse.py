@@ -47,11 +47,11 @@ def _parser() -> Lark:
     )
 
 
-_ACTION_LINE = re.compile(
-    r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
-    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|remember|tag|call|ask|continue)\b",
-    re.MULTILINE,
+_ACTION_WORDS = (
+    "route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow|deny|prefer|refuse"
+    "|pass|follow|ring|at|answer|limit|remember|tag|record|call|ask|continue"
 )
+_ACTION_LINE = re.compile(rf"^[ \t]*(?:{_ACTION_WORDS})\b", re.MULTILINE)
 _blanks = re.compile(r"[^\n]").sub
 
 
@@ -160,6 +160,7 @@ _SLIPS = {
 }
 _LOWER = ("and", "or", "not", "in", "matches", "true", "false", "starts", "ends", "with", "has")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
+_ROUTED = re.compile(r'\s*(?:.*;)?\s*route\s+(?:"[^"]*"|group\.\w+|registered)\s*')
 _DOTTED = re.compile(r"\d+(\.\d+)+").match
 
 
@@ -182,14 +183,28 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
         return _SLIPS[found]
     if found == "=":
         return "compare with ==" if start == "condition" else "a value is set with one ="
-    if found.lower() != found and found.lower() in _LOWER:
+    if found.lower() != found and found.lower() in (
+        _LOWER if start == "condition" else _ACTION_WORDS.split("|")
+    ):
         return f"words of the language are in lower case: {found.lower()}"
+    if start == "actions" and (slip := _hop_slip(text[:offset], found)):
+        return slip
     if _DOTTED(text, len(text[:offset].rstrip("0123456789."))):
         return 'compare networks with in: source in 10.0.0.0/8; or put an address in quotes: "10.0.0.1"'
     word = _WORD.match(text, offset)
     if word and "STRING" in expected and "NAME" not in expected:
         return f'put it in quotes: "{word[0]}"'
     return _expected(expected)
+
+
+def _hop_slip(before: str, found: str) -> str:
+    """What to write instead of a comma behind a target, or of an `on` that no `then` stands before."""
+    line = before.rpartition("\n")[2]
+    if found == "," and _ROUTED.fullmatch(line):
+        return 'the next target stands behind then: route "a" then "b"'
+    if found == "on" and _ROUTED.fullmatch(line):
+        return 'on stands behind the target that comes next: route "a" then "b" on 503'
+    return ""
 
 
 def _expected(names: set[str]) -> str:

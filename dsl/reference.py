@@ -77,7 +77,8 @@ they see is what is sent on, recorded and given to hooks.
   values that have any.
 - A user is a telephone number when it begins with `+` or is all digits and `- . ( )`, and each user of a `tel:` URI is
   one. Separators are removed from it: `+1-900-555` and `(1)900.555` are `+1900555` and `1900555`; `john-smith` keeps
-  its hyphen. Numbers in rules, lists, tables and tests may be written with separators.
+  its hyphen. Numbers in rules, lists, tables and tests may be written with separators, in rules and lists with
+  blanks too.
 - Parameters behind a number (`sip:+1900;tgrp=x;trunk-context=y@host`, RFC 4904) are not part of it: `to.param("tgrp")`
   looks for them after those of the URI. They stay on their leg, as the URI's own do, unless a rule sets one:
   `set to.param("tgrp") = "x"`. Those of numbers (tgrp, trunk-context, rn, npdi, cic, phone-context, ext, ...) are
@@ -171,8 +172,9 @@ Headers that rules cannot set, remove or copy, because the SBC writes them: {own
 def facts_table() -> list[str]:
     """A row for each fact."""
     return [
-        f"| `{name}` | {KINDS[fact.type]} | {fact.doc}{': ' + ', '.join(fact.values) if fact.values else ''} |"
+        f"| `{name}` | {KINDS[fact.type]} | {fact.doc}{': ' + values if values else ''} |"
         for name, fact in FACTS.items()
+        for values in (", ".join(filter(None, fact.values)),)
     ]
 
 

@@ -30,6 +30,7 @@ from ruamel.yaml.reader import ReaderError
 
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
+from dsl.yaml_errors import explained
 
 _ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
 _BLANK = " \t\r\n"
@@ -148,15 +149,15 @@ class Source:
         try:
             node: Node | None = YAML(typ="rt", pure=True).compose(self.text)
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, col = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-            self.report_at(
-                line, col, f"this is not YAML: {error.problem or error.context}", _yaml_hint(error)
-            )
+            (line, col), message, hint = explained(error, self.lines)
+            if "mapping values are not allowed" in str(error.problem):
+                hint = "write the value as a block: a | after the key, the text indented below"
+            self.report_at(line, col, f"this is not YAML: {message}", hint)
         except ReaderError as error:
             before = self.text[: error.position]
             line, col = before.count("\n") + 1, error.position - before.rfind("\n")
-            self.report_at(line, col, "this character is not allowed in YAML")
+            hint = "remove it; YAML is plain text, saved as UTF-8"
+            self.report_at(line, col, "this character is not allowed in YAML", hint)
         except (YAMLError, ValueError) as error:
             self.report_at(0, 0, f"this is not YAML: {str(error).splitlines()[0]}")
         else:
@@ -202,15 +203,6 @@ class Source:
                 if isinstance(value, ScalarNode) and not value.style and not value.value:
                     value.start_mark = key.start_mark  # nothing is written: point at the key
                 yield key, value
-
-
-def _yaml_hint(error: MarkedYAMLError) -> str:
-    problem = str(error.problem or "")
-    if "mapping values are not allowed" in problem or "found character" in problem:
-        return "write the value as a block: a | after the key, the text indented below"
-    if "expected <block end>" in problem or "did not find expected" in problem:
-        return "check the indentation of this line and of the one before"
-    return ""
 
 
 def text_of(node: ScalarNode) -> str:

@@ -6,7 +6,7 @@ Nothing here knows what a name means; ``dsl.check`` does, and ``dsl.compile`` af
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,10 @@ class Text(Node):
 
 @dataclass(frozen=True, slots=True)
 class Number(Node):
-    """A number; ``value`` is a float only where a decimal point was written."""
+    """A number; ``value`` is a float only where a decimal point was written, ``written`` has its zeros."""
 
     value: int | float
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,8 @@ class Flow:
     ``strangers``: whoever knows a password may come on its trunk: its peers are no one party.
     ``path`` is itself for whoever tells of it, and keeps no connection. ``ended`` says why it is gone, ""
     while it is not. ``alias`` is the port for which the peer that opened it offers it for requests to itself
-    too (RFC 5923), 0 where it does not.
+    too (RFC 5923), 0 where it does not. ``former``: we dialled it, and a reload has taken its peer out of the
+    trunk since; what it has begun goes on to its end.
     """
 
     __slots__ = (
@@ -199,6 +200,7 @@ class Flow:
         "allowance",
         "channel",
         "ended",
+        "former",
         "id",
         "listener",
         "local",
@@ -244,6 +246,7 @@ class Flow:
         self.reuse = reuse
         self.alive = True
         self.alias = 0
+        self.former = False
         self.strangers = False
         self.ended = ""
         self.record = ""

@@ -20,6 +20,9 @@ from sbc.observe.trust import TrustView
 from sbc.observe.views import StatusView
 from webui.words import expiry, nearness
 
+#: Calls that the status page shows: while a page is made no packet goes on.
+MOST_CALLS = 500
+
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none';"
@@ -56,7 +59,9 @@ def create_app(admin: Admin) -> Flask:
     @app.get("/")
     def status_page() -> str:
         status = admin.status()
-        return render_template("status.html", status=status, overall=overall(status), now=status.now)
+        return render_template(
+            "status.html", status=status, overall=overall(status), now=status.now, most_calls=MOST_CALLS
+        )
 
     @app.get("/trust")
     def trust_page() -> str:

@@ -188,9 +188,7 @@ class Attempt:
             return
         self._count_delay(at)
         fork = self._fork_of(response)
-        sdp = b"" if fork.renewed else carried_body(response)
-        if fork.accepted and "rseq" not in response.headers.first:
-            sdp = b""  # all was agreed with PRACK: what is repeated is no offer (RFC 3261 13.2.1, RFC 6337 2)
+        sdp = _described(fork, response)
         again: Exchange | None = None
         changed, closed = changed_early(call), False
         if changed and response.status < 200 and sdp and changes_elsewhere(call, fork):
@@ -459,6 +457,16 @@ class Attempt:
             self.client.last_response = None
             self.client = None
         self.invite.body = b""
+
+
+def _described(fork: Fork, response: Response) -> bytes:
+    """The SDP of ``response`` that is an offer or an answer.
+
+    What repeats one after all was agreed, with PRACK or anew, is neither (RFC 3261 13.2.1, RFC 6337 2).
+    """
+    if fork.renewed or (fork.accepted and "rseq" not in response.headers.first):
+        return b""
+    return carried_body(response)
 
 
 def timer_of(name: str, branch: int) -> str:

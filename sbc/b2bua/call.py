@@ -133,6 +133,7 @@ class Call:
         "offered",
         "offered_early",
         "offerer",
+        "offers",
         "one_way",
         "policies",
         "recorded",
@@ -170,6 +171,7 @@ class Call:
         self.agreed: dict[Side, tuple[bytes, bytes]] = {}
         self.before: dict[Side, tuple[bytes, bytes]] | None = None  # what was agreed when the last offer came
         self.offered: tuple[bytes, bytes] = b"", b""
+        self.offers = 0  # so many were made: an earlier one than the last is open no more
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
@@ -280,6 +282,7 @@ class Call:
         if command is None or error is not None:
             pass
         elif isinstance(command, OfferMedia):
+            self.offers += 1
             self.offered, self.before = (command.sdp, sdp), self.agreed.copy()
         else:  # with the answer it is known what holds
             side, (came, went) = command.side, self.offered

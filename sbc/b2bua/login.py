@@ -20,6 +20,7 @@ from sbc.sip.message import Request, Response
 _HEADERS = ("Proxy-Authorization", "Authorization")
 # How many credentials of a request are judged in either header: there is one for each realm, not hundreds.
 MOST_CREDENTIALS = 8
+_MOST_SHOWN = 100  # characters of a URI
 
 
 class Login:
@@ -84,6 +85,20 @@ class Login:
                 return credentials.username
         return None if given or all(map(proves_nothing, _values(request))) else ""
 
+    def astray(self, request: Request, users: Users, realm: str, at: float) -> str:
+        """Why a right password of ``realm`` proves nothing in ``request``; "" where none is right."""
+        for credentials in _given(request):
+            if (
+                credentials.realm != realm
+                or self._judge(credentials, request, users, at) is not Verdict.ASTRAY
+            ):
+                continue
+            if credentials.qop is None:
+                return "it proves its password without qop, so that whoever overhears it could do so as well"
+            said = f"made for {credentials.uri[:_MOST_SHOWN]}, and it asks {request.uri[:_MOST_SHOWN]}"
+            return f"its proof is {said}: something on the way rewrites that, a router's SIP ALG perhaps"
+        return ""
+
     def came_back(self, request: Request, realm: str, users: Users, to: str, at: float) -> bool:
         """Whether ``request`` brings a nonce of ours that was sent to ``to``: its source is not forged."""
         server = self._server(realm, users)
@@ -95,10 +110,14 @@ class Login:
         if len(choices) < 2:
             return known
         if not claimed:
-            return tuple([each for each in known if all([each in some for some in choices])]) or known
+            return tuple([each for each in known if all([each in some for _, some in choices])]) or known
         said = f"algorithms of {claimed}".encode("utf-8", "surrogateescape")
-        # All of it for everybody, or the time would tell.
-        drawn = choices[hmac.new(self._secret, said, sha256).digest()[0] % len(choices)]
+        # All of it for everybody, or the time would tell; and as often as users have it, or that would.
+        point = int.from_bytes(hmac.new(self._secret, said, sha256).digest()[:4]) / (1 << 32)
+        drawn: tuple[str, ...] = ()
+        for share, some in choices:
+            if point >= share:
+                drawn = some
         own = tuple(users.secrets(realm, users.name_of(realm, claimed) or claimed))
         return own or drawn
 

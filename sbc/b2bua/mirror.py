@@ -87,7 +87,7 @@ class Mirror:
 
     __slots__ = (
         "answered", "call", "cancelled", "client_request", "countered", "fork", "given", "heard", "made",
-        "offered", "request", "server", "side", "why",
+        "offered", "open", "request", "server", "side", "why", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,8 @@ class Mirror:
         self.offered = self.made = False
         # What a provisional response to an INVITE without an offer has held.
         self.countered: Literal["", "a preview", "an offer"] = ""
+        self.open = 0  # which of the call's offers was made in it
+        self.withheld = b""  # the answer to an offer of ours that came before the 2xx (RFC 3262 5)
         self.heard = self.cancelled = False
         self.why: Fields = ()
         self.client_request: Request | None = None
@@ -129,15 +131,27 @@ class Mirror:
             call.after_media(self._forward, at, out)
             return
         if request.method == "PRACK" and call.offered_early is self.fork:
-            call.offered_early = None
-            if call.state in EARLY:
-                self.fork.accepted = sdp
-            call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
+            self._answer_early(sdp, out)
             return
         self.offered = True
         self.fork.renewed = call.state in EARLY
         ours, theirs = call.policies[side], call.policies[other(side)]
         call.ask_media(OfferMedia(call.id, side, sdp, ours, theirs), self._forward, out)
+
+    def _answer_early(self, answer: bytes, out: list[Command]) -> None:
+        """PRACK answers an offer of the far side; where that answer may not be used the offer stays open."""
+        call = self.call
+
+        def answered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if error is None:
+                call.offered_early = None
+                if call.state in EARLY:
+                    self.fork.accepted = answer
+            else:
+                call.offerer = other(self.side)
+            self._forward(sdp, error, at, out)
+
+        call.ask_media(AnswerMedia(call.id, self.side, answer), answered, out)
 
     def _forward(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
@@ -145,6 +159,8 @@ class Mirror:
             call.media_refused(self.side, error, out)
             self._finish(call.desk.respond_to(self.server, error.status, ""), at, out)
             return
+        if self.offered:
+            self.open = call.offers
         if self.cancelled:
             self._finish(call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
             return
@@ -269,7 +285,11 @@ class Mirror:
 
         if self.countered == "an offer" and call.offered_early is None:
             sdp = b""  # PRACK has answered it: what is said after that is none (RFC 3261 13.2.1, RFC 6337 2)
-        if not sdp or self.request.method == "INFO" or (self.made and response.status < 200):
+        if self.made:
+            sdp = sdp or self.withheld
+            if response.status < 200:
+                self.withheld, sdp = sdp, b""
+        if not sdp or self.request.method == "INFO":
             call.after_media(then, at, out)
         elif self.made:
             self._offer_back(sdp, then, out)
@@ -310,6 +330,8 @@ class Mirror:
         if error is not None:
             self._unusable(response, error, at, out)
             return
+        if self.countered and sdp and response.status < 200:
+            self.open = call.offers
         base = call.desk.respond_to(self.server, response.status, response.reason)
         final = answer(base, response, near, far, sdp)
         if self.request.method == "REFER" and response.status < 300:
@@ -393,8 +415,11 @@ class Mirror:
             self._give_up("lost", at, out)
 
     def _roll_back(self, out: list[Command]) -> None:
-        """Nothing comes of what either side has offered in it: all stays as it was (RFC 3261 14.1)."""
-        if self.offered or self.countered:
+        """Nothing comes of what either side has offered in it: all stays as it was (RFC 3261 14.1).
+
+        An offer that crossed it, in PRACK, is not of it.
+        """
+        if self.open and self.open == self.call.offers:
             self.call.roll_back(out)
 
     def _give_up(self, kind: str, at: float, out: list[Command]) -> None:

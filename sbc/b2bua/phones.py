@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsl.addresses import user_named
+from dsl.addresses import Party, user_named
 from sbc.b2bua.commands import Command, Note, Suspect
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import over_cap
@@ -23,7 +23,7 @@ from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
 from sbc.config.users import UserTerms
 from sbc.flow import Flow
-from sbc.policy.privacy import ANONYMOUS_HOST
+from sbc.policy.privacy import ANONYMOUS, ANONYMOUS_HOST
 from sbc.policy.shares import source_of
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
@@ -57,7 +57,7 @@ class Phones:
             self.refuse(server, 403, "Forbidden", "there is no registrar", at, out)
             return None
         caller = server.request.from_.uri.party
-        anonymous = caller.host == ANONYMOUS_HOST
+        anonymous = _withholds(caller)
         user = self._proved_before(flow, server.request, "" if anonymous else caller.user, at)
         if not user:
             user = self.proves(server, snapshot, settings, 407, at, out)
@@ -114,13 +114,14 @@ class Phones:
         first = request.headers.first
         flow = server.flow
         claimed = (request.to if server.method == "REGISTER" else request.from_).uri.party
-        says = "" if claimed.host == ANONYMOUS_HOST else claimed.user
+        says = "" if _withholds(claimed) else claimed.user
         if not stale and ("authorization" in first or "proxy-authorization" in first):
             tried = desk.login.tried(request, realm)
             says = says or tried or ""
             if tried is not None:
-                self._tell_refused(server, status, "no password of ours proves it", out)
-                if self._is_there(flow, request, snapshot, at):
+                why = desk.login.astray(request, users, realm, at)
+                self._tell_refused(server, status, why or "no password of ours proves it", out)
+                if not why and self._is_there(flow, request, snapshot, at):
                     out.append(Suspect(flow, "password", tried))
         response = desk.respond_to(server, status, _REASONS[status])
         desk.login.ask(response, realm, users, says, stale, at, flow.remote.host)
@@ -202,6 +203,11 @@ class Phones:
         response: Response = self._desk.respond_to(server, status, reason)
         response.headers.extend(headers)
         server.respond(response, at, out)
+
+
+def _withholds(said: Party) -> bool:
+    """Whether somebody does not say who it is (RFC 3323 4.1.1.3); any other user there would be somebody."""
+    return said.host == ANONYMOUS_HOST and said.user.lower() in ("", ANONYMOUS)
 
 
 def terms_of(snapshot: Snapshot, settings: RegistrarSettings, user: str) -> UserTerms:

@@ -190,8 +190,8 @@ class Reception:
         elif whose.unfit is not None and request.method != "OPTIONS":
             out.append(told_of(whose.unfit, flow))
             refuse_with(self._desk, server, whose.unfit.refusal, at, out)
-        elif trunk is not None and trunk.trunk in self._desk.store.current.disabled:
-            self._refuse_disabled(flow, server, trunk.trunk, at, out)
+        elif trunk is not None and (flow.former or trunk.trunk in self._desk.store.current.disabled):
+            self._refuse_at_all(flow, server, trunk.trunk, at, out)
         elif trunk is not None and trunk.phones and not self._proved(flow, server, trunk, whose, at, out):
             pass  # it was asked for a password, or it was REGISTER
         elif request.method == "INVITE":
@@ -231,12 +231,13 @@ class Reception:
             fields = {"trunk": named, "call_id": request.call_id, "types": types}
             out.append(Note("parts-dropped", "", fields))
 
-    def _refuse_disabled(
+    def _refuse_at_all(
         self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
     ) -> None:
-        """Nothing begins on a trunk that is disabled; what has begun goes on to its end."""
+        """Nothing begins on a trunk that is disabled, or from a peer that has left it; what has goes on."""
         if server.request.method not in ("OPTIONS", "REGISTER"):  # which come again and again
-            why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
+            off = self._desk.store.current.disabled.get(trunk)
+            why = f"it is disabled: {off}" if off is not None else f"{flow.remote} is no peer of it any more"
             out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
         self.phones.turn_away(server, Refusal(503, "Service Unavailable"), at, out)
 

@@ -30,27 +30,30 @@ def _domain(trunk: Trunk, terms: Registration) -> str:
     return format_host(terms.domain or trunk.peers[0].host)
 
 
-def contact(leg: Leg, terms: Registration) -> str:
+def contact(leg: Leg, terms: Registration, outbound: bool) -> str:
     """Where calls to us go; one for all numbers of the account has no user (RFC 6140 5.2).
 
     Over a connection it says by an instance and a number that it replaces our binding of an earlier
     connection, and that calls are wanted on this one (RFC 5626 4.2). The instance is the same after a
-    restart, since it is made of what does not change.
+    restart, since it is made of what does not change. Not so where ``outbound`` says that the carrier's first
+    hop does not know of that.
     """
     leg.contact = leg.address_of("" if terms.bulk else escape_user(terms.user))
     bare = leg.contact
     found = f"{bare[:-1]};bnc>" if terms.bulk else bare
-    if not leg.flow.reliable:
+    if not (outbound and leg.flow.reliable):
         return found
     instance = uuid5(NAMESPACE_URL, f"{address_of_record(leg.trunk, terms)} {bare}")
     return f'{found};reg-id=1;+sip.instance="<urn:uuid:{instance}>"'
 
 
-def register(leg: Leg, terms: Registration, trunk: Trunk, fields: list[tuple[str, str]]) -> Request:
+def register(
+    leg: Leg, terms: Registration, trunk: Trunk, fields: list[tuple[str, str]], outbound: bool
+) -> Request:
     """The REGISTER with ``fields``, and what is supported and required (RFC 3327, 5626, 6140)."""
     transport = leg.flow.transport
     suffix = "" if transport == "udp" else f";transport={transport}"
-    fields.append(("Supported", "path, outbound" if leg.flow.reliable else "path"))
+    fields.append(("Supported", "path, outbound" if outbound and leg.flow.reliable else "path"))
     fields.append(("Allow", ALLOW))
     if terms.bulk:
         fields += [("Require", "gin"), ("Proxy-Require", "gin")]

@@ -44,6 +44,8 @@ BASE_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 1800.0
 # The shortest one while the binding still holds, though its end be near.
 LEAST_WAIT: Final = 5.0
+# How many failures to renew it count for the waits after its end.
+HELD: Final = 2
 # A long binding is renewed so many seconds before its end, a short one after half of it.
 AHEAD: Final = 600.0
 # No connection and no transaction takes longer, in seconds; what does is held up by a fault of our own.
@@ -94,9 +96,9 @@ class Registration:
 
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
-        "_leg", "_minimum", "_peers", "_rests", "_servers", "_shown", "_tag", "_turn", "associated",
-        "contact", "due", "flow", "generation", "peer", "reason", "routes", "secret", "since", "state",
-        "terms", "trunk", "until",
+        "_leg", "_minimum", "_outbound", "_peers", "_rests", "_servers", "_shown", "_tag", "_turn",
+        "associated", "contact", "due", "flow", "generation", "peer", "reason", "routes", "secret", "since",
+        "state", "terms", "trunk", "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -124,6 +126,7 @@ class Registration:
         self._failures = 0
         self._closings = 0  # how often in a row its connection closed soon after it was registered
         self._minimum = 0
+        self._outbound = True  # calls are wanted on the connection that registers (RFC 5626)
         self._shown: Address | None = None  # where its listener was to be found when it last asked
         self._servers: tuple[Address, ...] = ()  # of a trunk with domains, when it was looked at last
 
@@ -140,7 +143,7 @@ class Registration:
         self.secret = self._desk.store.current.accounts.get(trunk.trunk)
         self._challenges.clear()
         self._give_up()
-        self._minimum = 0
+        self._minimum, self._outbound = 0, True
         self.hurry()
 
     def hurry(self) -> None:
@@ -268,7 +271,7 @@ class Registration:
         listener = self._desk.store.current.settings.listeners[trunk.listener]
         self._shown = _shown(self._desk, trunk)
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
-        self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
+        self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms, self._outbound)
         self.generation = self._desk.store.current.trust_generations[trunk.trunk]
         expires = max(int(terms.expires), self._minimum)
         fields = {
@@ -292,7 +295,7 @@ class Registration:
             ("Contact", self.contact),
             ("Expires", str(expires)),
         ]
-        request = register(leg, self.terms, self.trunk, fields)
+        request = register(leg, self.terms, self.trunk, fields, self._outbound)
         desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
         self._turn = Turn(self, leg.flow, request, leaving=not expires)
         desk.transactions.start(leg.flow, request, at, out, self._turn)
@@ -313,6 +316,8 @@ class Registration:
             self._on_registered(turn, response, at, out)
         elif status == 423 and not turn.lengthened:
             self._on_too_brief(turn, response, at, out)
+        elif status == 439 and self._outbound and turn.flow.reliable:
+            self._on_first_hop(turn, at, out)
         elif status in (408, 430) or status >= 500:
             self._on_peer_failure(f"{status} {response.reason}", at, out)
         else:
@@ -364,6 +369,14 @@ class Registration:
         self._desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
         self._repeat(turn, request, at, out)
 
+    def _on_first_hop(self, turn: Turn, at: float, out: list[Command]) -> None:
+        """A proxy in between does not know that calls are to come on our connection (RFC 5626 4.2.1)."""
+        self._outbound = False
+        if turn.flow.alive:
+            self._start(turn.flow, self._peers[0], at, out)
+        else:
+            self.on_silence(turn, turn.flow.ended or "the connection closed", at, out)
+
     def _on_registered(self, turn: Turn, response: Response, at: float, out: list[Command]) -> None:
         granted = granted_by(response, turn.request)
         if granted <= 0:
@@ -409,8 +422,9 @@ class Registration:
         if self.until <= at or self.flow is None or not self.flow.alive:
             self.state, self.until = "failed", 0.0
             self._desk.peers.homes.pop(self.trunk.trunk, None)
-        else:  # the binding holds until it ends
+        else:  # the binding holds until it ends, and short waits until then make none of the later longer
             wait = max(LEAST_WAIT, min(wait, (self.until - at) / 2))
+            self._failures = min(self._failures, HELD)
         if self._rests:  # who asks to be left alone is, as long as nobody else can be asked
             wait = max(wait, min([self._rests.get(each, 0.0) for each in self._candidates(at)]) - at)
         self.reason, self.due = reason, at + wait

@@ -27,6 +27,8 @@ def _user(options: argparse.Namespace) -> int:
     name, _, realm = options.name.rpartition("@")
     if not name or not realm or ":" in name:
         raise LocalError(f"{options.name!r} is not NAME@REALM, such as alice@example.net")
+    if name != name.strip() or name.startswith("#"):
+        raise LocalError(f"{name!r} cannot stand in the file: no name has # before it or blanks around it")
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if not password:
         raise LocalError("a password is needed")

@@ -16,7 +16,7 @@ def arrival(trunk: Trunk, settings: Settings) -> Arrival:
     transport = listener.transport if listener is not None else ""
     plain = Arrival(
         trunk.trunk, trunk.tenant or "", trunk.listener, first_address(trunk), transport,
-        believed=trunk.identity.into or "",
+        believed=trunk.identity.into or trunk.trust_unsaid or "",
     )  # fmt: skip
     if transport != "tls" or trunk.tls is None:
         return plain

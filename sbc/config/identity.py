@@ -13,7 +13,8 @@ from sbc.policy.identity import Trust, Written
 class CallerIdentity(Strict):
     """The trust between a trunk and us in who users are (RFC 3325); one word is for both directions.
 
-    None is: as far as the peer's certificate was verified. ``header`` is by which its peers are told.
+    None is: as far as the peer's certificate was verified, and of phones not at all. ``header`` is by which
+    its peers are told.
     """
 
     into: Trust | None = Field(default=None, alias="in")

@@ -55,6 +55,7 @@ from sbc.config.values import (
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
 from sbc.policy.diversions import Diverted
+from sbc.policy.identity import Trust
 from sbc.policy.standing import Standing, Transfers
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
@@ -374,9 +375,11 @@ class Trunk(Strict):
     def standing(self) -> Standing:
         """What is asked of it for each call and message."""
         identity, timer = self.identity, self.session_timer
+        unsaid = self.trust_unsaid
         return Standing(
             name=self.trunk, tenant=self.tenant, bodies=self.bodies, transfers=self.transfers,
-            into=identity.into, outward=identity.out, written=identity.header, alias=self.alias,
+            into=identity.into or unsaid, outward=identity.out or unsaid, written=identity.header,
+            alias=self.alias,
             diversion=self.diversion, srtp=self.srtp, suites=self.suites,
             asymmetric=self.media == "asymmetric", ports=self.limits.ports, early_media=self.early_media,
             early_offer=bool(self.early_offer), timed=timer is not None,
@@ -385,6 +388,14 @@ class Trunk(Strict):
             response_timeout=self.response_timeout, ring_timeout=self.ring_timeout,
             patient=bool(self.patience),
         )  # fmt: skip
+
+    @property
+    def trust_unsaid(self) -> Trust | None:
+        """The trust in who users are where `identity` does not say it; None: as its peer's certificate is.
+
+        A phone is a user's, and no network that vouches for others (RFC 3325 3), whatever certificate it has.
+        """
+        return "none" if self.phones else None
 
     @property
     def told_by_request(self) -> bool:

@@ -10,6 +10,7 @@ that has been reported already.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_args, get_origin
@@ -45,6 +46,7 @@ _EXAMPLES = {
 }
 # What has another name now.
 _FORMER: dict[Loc, str] = {("limits", "messages"): "rates: {message: 10/s, notify: 10/s}"}
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?![0-9:.])").match
 # What YAML 1.1 and people call them.
 _TRUTHS = {
     **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
@@ -195,6 +197,9 @@ def _type_hint(kind: str, given: object) -> str:
         return f"write {_TRUTHS[str(given).lower()]}" if str(given).lower() in _TRUTHS else ""
     if kind == "tuple_type" and not isinstance(given, (dict, list)):
         return f"write [{given}]"
+    if kind in ("int_parsing", "float_parsing"):
+        number = _NUMBER(str(given))
+        return f"write {number[0]}, without what stands behind it" if number else "write a number"
     if kind == "string_type" and isinstance(given, (int, float)) and not isinstance(given, bool):
         return "put it in quotes"
     return ""

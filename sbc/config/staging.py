@@ -173,7 +173,8 @@ def _write(path: Path, data: bytes, like: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             fresh.unlink()
-        raise LocalError(f"{path} cannot be written: {error.strerror}; let this user write there") from None
+        remedy = "make room on its disk, or let this user write there"
+        raise LocalError(f"{path} cannot be written: {error.strerror}; {remedy}") from None
     _sync(path.parent)
 
 

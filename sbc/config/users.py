@@ -11,6 +11,7 @@ One line of a user is enough for that.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,9 @@ _ALGORITHM = {32: "MD5", 64: "SHA-256"}
 _USAGE = "`sbc user alice@example.net` prints one"
 _FIELDS = "write contacts=N, tls_only or certificate=NAME behind the hash, apart by blanks"
 _MOST_CONTACTS = 100
+
+
+Choices = tuple[tuple[float, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Users:
     _algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _terms: Mapping[tuple[str, str], UserTerms] = field(default_factory=dict)
     _canonical: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    _choices: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    _choices: Mapping[str, Choices] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len({(realm, name) for realm, name, _ in self._hashes})
@@ -76,8 +80,11 @@ class Users:
         found = {each: self._hashes.get((realm, name, each)) for each in ("SHA-256", "MD5")}
         return {algorithm: digest for algorithm, digest in found.items() if digest is not None}
 
-    def choices(self, realm: str) -> tuple[tuple[str, ...], ...]:
-        """The sets of algorithms that users of ``realm`` have their hashes by."""
+    def choices(self, realm: str) -> Choices:
+        """The sets of algorithms that users of ``realm`` have their hashes by, and how many have each.
+
+        That is said as the share of all users who have one of the sets before it: 0 for the first.
+        """
         return self._choices.get(realm, ())
 
     def algorithms(self, realm: str) -> tuple[str, ...]:
@@ -115,15 +122,27 @@ def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
         for problem, hint in _read_terms(rest.split(), (realm, name), terms):
             found.append(Diagnostic(path, number, 1, problem, hint))
     algorithms: dict[str, tuple[str, ...]] = {}
-    choices: dict[str, tuple[tuple[str, ...], ...]] = {}
+    choices: dict[str, Choices] = {}
     by_user: dict[tuple[str, str], set[str]] = {}
     for realm, name, algorithm in hashes:
         by_user.setdefault((realm, name), set()).add(algorithm)
     for realm in {realm for realm, _ in by_user}:
-        sets = {_in_order(each) for (of, _), each in by_user.items() if of == realm}
-        choices[realm] = tuple(sorted(sets))
+        sets = Counter([_in_order(each) for (of, _), each in by_user.items() if of == realm])
+        choices[realm] = _shares(sets)
         algorithms[realm] = _in_order({each for some in sets for each in some})
     return Users(hashes, algorithms, terms, canonical, choices), found
+
+
+def _shares(sets: Counter[tuple[str, ...]]) -> Choices:
+    before, found = 0, list[tuple[float, tuple[str, ...]]]()
+    for some, count in sorted(sets.items()):
+        found.append((before / sets.total(), some))
+        before += count
+    return tuple(found)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_CONTACTS
 
 
 def _in_order(algorithms: set[str]) -> tuple[str, ...]:
@@ -139,7 +158,7 @@ def _read_terms(
         key, _, value = word.partition("=")
         if word == "tls_only":
             known = replace(known, tls_only=True)
-        elif key == "contacts" and value.isdigit() and 1 <= int(value) <= _MOST_CONTACTS:
+        elif key == "contacts" and _is_count(value):
             if known.contacts not in (None, int(value)):
                 yield "another line says another number of contacts of this user", "keep one of them"
             known = replace(known, contacts=int(value))

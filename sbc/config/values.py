@@ -16,7 +16,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     GetJsonSchemaHandler,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic_core import CoreSchema
 
@@ -30,13 +32,26 @@ from sbc.tls.groups import GROUPS
 from sbc.tls.material.pins import parse_pin
 from sbc.tls.names import is_ip
 
+_NUMBERS = (int, float, int | None, float | None)
+
 
 class Strict(BaseModel):
     """What the files say, frozen; a key that is not known is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _counted(cls, given: Any, about: ValidationInfo) -> Any:
+        """``true`` is no number: a limit of it would be a limit of one."""
+        if isinstance(given, bool) and cls.model_fields[about.field_name or ""].annotation in _NUMBERS:
+            raise ValueError(
+                f"expected a number, found {str(given).lower()}: write a number, or remove the key"
+            )
+        return given
 
+
+_LONGEST = 36_500 * 86_400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:/ ?s)?").fullmatch
@@ -66,6 +81,8 @@ def parse_duration(value: object) -> float:
     seconds = float(found[1]) * _UNITS[found[2]]
     if seconds <= 0:
         raise ValueError(f"{value!r} is no time at all: write a duration above zero, such as 60s")
+    if seconds > _LONGEST:
+        raise ValueError(f"{str(value)[:20]} is longer than anything lasts: the most is 36500d, a century")
     return seconds
 
 
@@ -107,7 +124,21 @@ def parse_address(value: object) -> Address:
         raise ValueError(f"{value!r} is not an address with a port: write {_with_port(str(value))}")
     if int(found[3]) > 65535:
         raise ValueError(f"port {found[3]} does not exist: the highest is 65535")
-    return Address(found[1] or found[2], int(found[3]))
+    return Address(found[1] or _named(found[2]), int(found[3]))
+
+
+def _named(host: str) -> str:
+    """A host name, or an IPv4 address; ValueError for what only looks like one (RFC 3261 25.1, toplabel).
+
+    A resolver reads 10.0.0.010 as 10.0.0.8 and 127.1 as 127.0.0.1, and of 300.0.0.1 nobody ever answers.
+    """
+    last = host.removesuffix(".").rpartition(".")[2].lower()
+    if (last.isdigit() or last.startswith("0x")) and not is_ip(host):
+        hint = "write four numbers from 0 to 255 without leading zeros, such as 203.0.113.9, or a name"
+        raise ValueError(f"{host!r} looks like an address and is none: {hint}")
+    if ".." in host:
+        raise ValueError(f"{host!r} has nothing between two dots: remove one of them")
+    return host
 
 
 def is_domain(value: object) -> bool:
@@ -166,6 +197,8 @@ def parse_numbers(value: object) -> Numbers:
 
 
 def _with_port(text: str) -> str:
+    if _HOST(text):
+        _named(text)
     if ":" in text and not text.startswith("["):
         return f"[{text}]:5061" if text.count(":") > 1 else "host:port, such as 203.0.113.9:5061"
     return f"{text}:5061" if _HOST(text) else "host:port, such as 203.0.113.9:5061"
@@ -205,7 +238,7 @@ def _ports(text: str) -> str:
 def _host(text: str) -> str:
     if not _HOST(text):
         raise ValueError(f"{text!r} is not a host name: write letters, digits, dots and hyphens")
-    return text
+    return _named(text)
 
 
 def _peer_host(text: str) -> str:

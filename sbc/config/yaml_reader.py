@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl.errors import Diagnostic
+from dsl.yaml_errors import explained
 
 Place = tuple[int, int]
 Loc = Sequence[str | int]
@@ -30,15 +31,6 @@ _MOST_NODES = 200_000
 _ADDRESS = re.compile(r"\b((?:mailtos?|slack|workflows?|jsons?)://)\S+", re.IGNORECASE)
 _SETTING = re.compile(r"(\s*(?:-\s+)?[\"']?(\w+)[\"']?\s*:\s*)\S").match
 _SECRET = ("pass", "secret", "token")
-_MESSAGES = (
-    ("cannot start any token", "this character cannot stand here", "quote the whole value"),
-    ("mapping values are not allowed", "a colon stands where none may be", "quote the value, or indent it"),
-    ("could not find expected ':'", "a colon is missing after the key", "write `key: value`"),
-    ("expected ',' or", "a list or mapping in brackets is not closed", "close it, or add the comma"),
-    ("found undefined alias", "an alias names an anchor that does not exist", "define it with & above"),
-    ("expected <block end>", "the indentation does not fit the lines above", "align it with its siblings"),
-    ("found another document", "a second document (---) is in the file", "write one document a file"),
-)
 
 
 class Document:
@@ -110,20 +102,7 @@ class Document:
         return root
 
     def _malformed(self, error: MarkedYAMLError) -> Diagnostic:
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        line = self.lines[place[0] - 1] if place[0] <= len(self.lines) else ""
-        blanks = line[: len(line) - len(line.lstrip())]
-        if "\t" in blanks:
-            return self.problem_at(
-                (place[0], blanks.index("\t") + 1), "a tab indents this line", "YAML takes only spaces"
-            )
-        if place[0] > len(self.lines) and error.context_mark:
-            place = (error.context_mark.line + 1, error.context_mark.column + 1)
-        for part, message, hint in _MESSAGES:
-            if part in str(error.problem):
-                return self.problem_at(place, message, hint)
-        return self.problem_at(place, str(error.problem))
+        return self.problem_at(*explained(error, self.lines))
 
     def _unreadable(self, text: str, error: YAMLError) -> Diagnostic:
         offset = getattr(error, "position", 0)

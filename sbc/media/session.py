@@ -54,6 +54,7 @@ from sbc.media.terms import (
     Endpoint,
     Terms,
     lines_to_offer,
+    seen_from_here,
     terms_from_answer,
     terms_from_offer,
 )
@@ -100,6 +101,7 @@ class MediaSession:
             if (pending.side, pending.sdp, pending.ours, pending.theirs) == (side, sdp, ours, theirs):
                 return pending.written
         description = parse_sdp(sdp if theirs.codecs is None else chosen(sdp, theirs.codecs))
+        seen_from_here(description, ours.signalling_host)
         if len(description.media) < len(self.streams) and not self._answered():
             self.rollback()  # what the unanswered offer added is withdrawn by this one
         self._staged = False
@@ -140,6 +142,7 @@ class MediaSession:
             return offer.answer
         codecs = offer.theirs.codecs
         description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
+        seen_from_here(description, offer.theirs.signalling_host)
         answered = by_stream(offer.plans, description.media)
         settled: list[Terms | None] = []
         sections: list[str] = []
@@ -242,13 +245,13 @@ class MediaSession:
     def close(self) -> MediaStats:
         """Silence every leg, give the ports back and return the final counters.
 
-        A leg on which anything has passed in the clear was not protected, whatever it was at the end.
+        A leg on which anything has passed in the clear was not protected, whatever it was at the end. One
+        whose stream was secured and has ended was.
         """
         stats = self.stats()
         for stream, told in zip(self.streams, stats.streams, strict=True):
             for end, leg in ((stream.ends["a"], told.a), (stream.ends["b"], told.b)):
-                if end.clear:
-                    leg.suite = ""
+                leg.suite = end.protected_by()
         for each in (self._branches or {}).values():
             for end in each.ends:
                 end.close()

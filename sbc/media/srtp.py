@@ -16,8 +16,9 @@ Four rules are ours:
   more RTCP is sent for such an SSRC.
 * A packet does not say its rollover counter. libsrtp takes 0 for an SSRC that it does not know; the
   peer may have kept the one it had under its former key (3.3.1), or be past its first wrap before we
-  hear it. So what does not authenticate under an unknown SSRC is tried with those, too. That is dear, and
-  anybody can send such packets: a context has a bounded number of tries.
+  hear it. A party that is transferred may have talked for hours under the key that it keeps. So what does
+  not authenticate under an unknown SSRC is tried with those counters, too, and each packet with one more.
+  That is dear, and anybody can send such packets: a context has a bounded number of tries.
 * An MKI (RFC 3711 section 3.1) is stripped here: it is not authenticated, and pylibsrtp offers
   no key selection. It stands before the tag in AES-CM, and at the end in GCM (RFC 7714 8.2).
 """
@@ -38,6 +39,8 @@ MAX_PACKET = 2048
 MAX_SSRCS = 32
 #: SSRCs whose index is remembered after they were forgotten, and tries of other rollover counters.
 _PAST, _TRIES = 4096, 256
+#: The highest rollover counter that is guessed: after so many times 22 minutes of 50 packets a second.
+_GUESSED = 32
 #: libsrtp's replay window: so far may the last packet of an SSRC be behind its newest.
 _WINDOW = 128
 _TRAILER = 148
@@ -250,7 +253,7 @@ def _nearest(index: int, sequence: int) -> int:
 class Unprotector(_Context):
     """Authenticates and decrypts what a peer sends under one key of its own."""
 
-    __slots__ = ("_inherited", "_mki", "_tags", "_tries")
+    __slots__ = ("_guess", "_inherited", "_mki", "_tags", "_tries")
 
     def __init__(self, line: CryptoLine) -> None:
         super().__init__(line, Policy.SSRC_ANY_INBOUND)
@@ -258,6 +261,7 @@ class Unprotector(_Context):
         self._tags = _TAGS[line.suite]
         self._inherited: dict[bytes, int] = {}
         self._tries = _TRIES
+        self._guess = 1
 
     def inherit(self, former: Unprotector) -> None:
         """Learn the rollover counters under the peer's former key, which it may have kept."""
@@ -316,7 +320,8 @@ class Unprotector(_Context):
         past = self._past.get(ssrc)
         former = self._inherited.get(ssrc, 0) if past is None else past >> 16
         wrapped = [former + 1, 1] if sequence < 0x8000 else []
-        return [each for each in dict.fromkeys([former, *wrapped]) if each]
+        self._guess = self._guess % _GUESSED + 1
+        return [each for each in dict.fromkeys([former, *wrapped, self._guess]) if each]
 
     def _heard(self, data: bytes) -> None:
         """Turn to the SSRC of a packet that authenticated; SrtpError when it is a forgotten one's replay."""

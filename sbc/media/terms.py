@@ -41,7 +41,7 @@ from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg
 from sbc.media.renumbered import Numbers, Renumbered
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
-from sbc.media.sdp import Media, decimal, unicast
+from sbc.media.sdp import Media, SessionDescription, decimal, unicast
 from sbc.media.srtp import Protector, Unprotector
 from sbc.media.stats import LegStats
 
@@ -203,6 +203,11 @@ class Endpoint:
         self.leg.release()
         self.give_ports()
 
+    def protected_by(self) -> str:
+        """The suite under which all has passed; '' where anything was in the clear."""
+        terms = self.terms or self.voice
+        return terms.theirs.suite if terms is not None and terms.theirs is not None and not self.clear else ""
+
     def stats(self) -> LegStats:
         """Return this leg's counters as they are now."""
         leg, terms = self.leg, self.terms
@@ -336,6 +341,27 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
     return theirs, ours
 
 
+def seen_from_here(description: SessionDescription, signalling: str) -> SessionDescription:
+    """``description`` of a peer whose signalling is at ``signalling``, '' where that is not known.
+
+    A loopback address is no place on another machine (RFC 1122 3.2.1.3), and here it is ours: what its peers
+    say would go to whatever listens on this machine alone. Telephones name it that take the name of their
+    machine for its address. Their media is at their signalling's until they are heard.
+    """
+    for media in description.media:
+        if media.host is not None and _is_ours_alone(media.host, signalling):
+            media.host = signalling
+    return description
+
+
+def _is_ours_alone(host: str, signalling: str) -> bool:
+    return _is_loopback(host) and bool(signalling) and not _is_loopback(signalling)
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
+
+
 def _terms(
     media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
 ) -> Terms:
@@ -349,13 +375,13 @@ def _terms(
     mux = mux and media.lines.mux
     # The peer receives RTCP where a=rtcp says (RFC 3605), else on the port above RTP.
     if media.lines.rtcp is not None:
-        rtcp = _rtcp_address(media.lines.rtcp, host)
+        rtcp = _rtcp_address(media.lines.rtcp, host, signalling)
     else:
         rtcp = None if host is None else address(host, min(media.port + 1, 65535))
     return Terms(remote, rtcp, mux, media.proto, theirs, ours, hosts, policy.asymmetric)
 
 
-def _rtcp_address(value: str, host: str | None) -> Address | None:
+def _rtcp_address(value: str, host: str | None, signalling: str) -> Address | None:
     """Where the peer wants its RTCP (RFC 3605); None where that cannot be read, for no call hangs on it.
 
     A host may be written there by its name, which nobody here resolves.
@@ -363,7 +389,9 @@ def _rtcp_address(value: str, host: str | None) -> Address | None:
     fields = value.split()
     try:
         if len(fields) > 3:
-            host = unicast(fields[3])
+            named = unicast(fields[3])
+            if named is None or not _is_ours_alone(named, signalling):
+                host = named
         port = decimal(fields[0] if fields else "", 65535, "a=rtcp port")
     except PeerError:
         return None

@@ -237,7 +237,8 @@ class Driver:
         if engine.transactions.unfinished(flow):
             return True
         trunk = engine.store.current.trunks.get(flow.trunk or "")
-        if trunk is not None and trunk.peers and trunk.trunk not in engine.store.current.disabled:
+        off = engine.store.current.disabled
+        if trunk is not None and trunk.peers and trunk.trunk not in off and not flow.former:
             return False
         # Whoever cannot be dialled, or is let in no more, has this connection and no other.
         return any(

@@ -10,7 +10,8 @@ be told to, is a matter of agreements between networks, which each trunk has for
          screened   told who it is unless the user withholds it; whose network it was stays here
          none       told nothing
 
-Without a word of the trunk a peer is trusted both ways where its certificate was verified, else not at all.
+Without a word of the trunk a peer is trusted both ways where its certificate was verified, else not at all; a
+phone never is, for it is a user's and vouches for nobody.
 Within, an identity is a P-Asserted-Identity of one value, whatever header it came in: a peer that writes
 P-Preferred-Identity or Remote-Party-ID instead is understood, and one that reads these is told by them.
 """

@@ -33,6 +33,7 @@ class Verdict(Enum):
 
     GOOD = "good"
     STALE = "the nonce has expired or its count was used before"
+    ASTRAY = "the password is right, and it is made for another Request-URI, or without qop"
     WRONG = "unknown user, wrong password, or not made for this request"
 
 
@@ -82,7 +83,7 @@ class DigestServer:
     ) -> Verdict:
         """Judge ``credentials`` of a request; ``password`` is None for a user who does not exist.
 
-        ``uri`` is the Request-URI as received: credentials made for another user or host are wrong. An
+        ``uri`` is the Request-URI as received: credentials made for another user or host do not pass. An
         unknown user costs the same time as a wrong password.
         """
         if credentials.algorithm.removesuffix("-sess") not in self.algorithms:
@@ -94,13 +95,15 @@ class DigestServer:
         self, credentials: Credentials, user: str | None, method: str, uri: str, body: bytes, at: float
     ) -> Verdict:
         """The same; ``user`` is H(name:realm:password) by the credentials' algorithm, None for nobody."""
-        if not self._is_for_us(credentials, uri):
+        if not self._is_for_us(credentials):
             return Verdict.WRONG
         nobody = _NO_USER[credentials.algorithm.removesuffix("-sess")]
         expected = response_hash(nobody if user is None else user, credentials, method, body)
         right = hmac.compare_digest(_octets(expected), _octets(credentials.response))
         if not right or user is None:
             return Verdict.WRONG
+        if credentials.qop is None or not (credentials.uri == uri or _same_resource(credentials.uri, uri)):
+            return Verdict.ASTRAY
         made = self._made_at(credentials.nonce)
         fresh = made is not None and at - self.lifetime <= made <= at and self._count(credentials, made)
         return Verdict.GOOD if fresh else Verdict.STALE
@@ -113,12 +116,11 @@ class DigestServer:
         told = nonce[-_SIGNATURE - _RECIPIENT : -_SIGNATURE]
         return hmac.compare_digest(_octets(told), _octets(self._recipient(to)))
 
-    def _is_for_us(self, credentials: Credentials, uri: str) -> bool:
+    def _is_for_us(self, credentials: Credentials) -> bool:
         return (
             credentials.realm == self.realm
             and credentials.algorithm.removesuffix("-sess") in self.algorithms
-            and credentials.qop in ("auth", "auth-int")
-            and (credentials.uri == uri or _same_resource(credentials.uri, uri))
+            and credentials.qop in (None, "auth", "auth-int")
         )
 
     def _nonce(self, at: float, to: str) -> str:

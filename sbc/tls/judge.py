@@ -118,21 +118,22 @@ class Judge:
         he must not have us verify, or keep, what he has signed himself.
         """
         admission = self.admission
-        if code == _INVALID_PURPOSE and not self._is_for_servers(certificate()):
-            return False
         if (code in _NO_ISSUER or depth > 0) and admission.pins and self._is_pinned(leaf()):
             self.anchored = False
             return True
-        if code == _INVALID_PURPOSE and admission.direction == "inbound" and admission.server_auth_will_do:
+        lenient = admission.direction == "inbound" and admission.server_auth_will_do
+        if code == _INVALID_PURPOSE and lenient and self._is_for_servers(certificate(), depth):
             self.purpose_ok = False
             return True
         return False
 
-    def _is_for_servers(self, certificate: bytes) -> bool:
+    def _is_for_servers(self, certificate: bytes, depth: int) -> bool:
+        """Whether its extended key usage has serverAuth and is what OpenSSL has objected to."""
         try:
-            return self.cache.read(certificate).server_auth
+            facts = self.cache.read(certificate)
         except PeerError:
             return False
+        return facts.server_auth and (depth > 0 or facts.signs)
 
     def _is_pinned(self, leaf: bytes) -> bool:
         try:

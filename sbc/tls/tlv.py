@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 SEQUENCE = 0x30
 
 
@@ -20,10 +22,30 @@ def element(data: bytes, at: int, limit: int) -> tuple[int, int, int]:
     return tag, start, end
 
 
+def within(whole: bytes) -> bytes:
+    """The content of one element; IndexError or ValueError where it is none."""
+    _, start, end = element(whole, 0, len(whole))
+    return whole[start:end]
+
+
+def elements(content: bytes) -> Iterator[bytes]:
+    """The elements one after the other, each whole; IndexError or ValueError at one that is none."""
+    at = 0
+    while at < len(content):
+        begun = at
+        _, _, at = element(content, at, len(content))
+        yield content[begun:at]
+
+
 def sequence(content: bytes) -> bytes:
     """The SEQUENCE of this content."""
+    return tagged(SEQUENCE, content)
+
+
+def tagged(tag: int, content: bytes) -> bytes:
+    """The element of this content."""
     size = len(content)
     if size < 0x80:
-        return bytes((SEQUENCE, size)) + content
+        return bytes((tag, size)) + content
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((SEQUENCE, 0x80 | len(length))) + length + content
+    return bytes((tag, 0x80 | len(length))) + length + content

@@ -15,12 +15,13 @@ import pytest
 
 from sbc.base import LocalError
 from sbc.demo.call import AgentCall
-from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
+from sbc.demo.lab import SBC_NAME, write_configuration
 from sbc.sip.message import Request
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import ROOT, sbc
 from tests.peers import product
 from tests.peers.asking import ask
+from tests.peers.ports import lab_ports
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
     """A good configuration that nobody runs."""
-    write_configuration(tmp_path, free_ports(), time.time())
+    write_configuration(tmp_path, lab_ports(), time.time())
     return tmp_path
 
 

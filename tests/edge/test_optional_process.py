@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from sbc.base import Address
-from sbc.demo.lab import HOST, free_ports, write_configuration
+from sbc.demo.lab import HOST, write_configuration
 from sbc.demo.tls import Credentials, Refused, connect
 from tests.edge.sbc_command import sbc
 from tests.peers.asking import ask
 from tests.peers.faults import Sbc
+from tests.peers.ports import lab_ports
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def come(directory: Path, port: int, shown: str | None) -> None:
 
 
 def test_who_shows_what_is_counted_and_kept(tmp_path: Path) -> None:
-    ports = free_ports()
+    ports = lab_ports()
     write_configuration(tmp_path, ports, time.time())
     for name in ("office", "carrier"):
         file = tmp_path / "trunks.d" / f"{name}.yaml"

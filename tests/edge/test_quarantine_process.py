@@ -11,9 +11,10 @@ from urllib.request import urlopen
 import pytest
 
 from sbc.base import Address
-from sbc.demo.lab import HOST, LabPorts, free_ports, write_configuration
+from sbc.demo.lab import HOST, LabPorts, write_configuration
 from tests.edge.sbc_command import sbc
 from tests.peers.faults import Sbc
+from tests.peers.ports import lab_ports
 from tests.peers.waiting import until_equal
 
 pytestmark = pytest.mark.slow
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[Path, LabPorts]]:
-    ports = free_ports()
+    ports = lab_ports()
     write_configuration(tmp_path, ports, time.time())
     yield tmp_path, ports
 

@@ -24,9 +24,12 @@ from sbc.config.recordings import Recordings as Settings
 from sbc.demo.tone import encode_alaw
 from sbc.ids import Ids
 from sbc.media import rtpdump
-from sbc.media.formats import Format
+from sbc.media.formats import Format, formats_of
 from sbc.media.kept import Kept
+from sbc.media.recording import Recording
+from sbc.media.sdp import parse_sdp
 from sbc.media.wav import LAWS, LINEAR, Encoding
+from sbc.net.media.archive import Archive, Tape
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.system.clock import Clock
@@ -36,7 +39,7 @@ from tests.peers.small_disk import small_disk
 from tests.peers.tone import goertzel
 from tests.peers.waiting import until, until_equal
 from tests.peers.wav import read_wav
-from tests.unit.media.kit import ACCEPT, OFF, Counter, first, sdp
+from tests.unit.media.kit import ACCEPT, OFF, Counter, first, rtp, sdp
 
 LOW, HIGH = 440, 1000
 BOTH = pytest.mark.parametrize("samples", ["companded", "linear"])
@@ -370,6 +373,22 @@ def test_sox_reads_g711_as_it_was_said(tmp_path: Path, phones: tuple[Phone, Phon
     assert read.stderr == b"" and (samples[0::2], samples[1::2]) == (left, right)
     assert share(left[:1600], LOW) > 0.95 and max(map(abs, right)) <= 8
     lab.close()
+
+
+def test_a_description_that_becomes_shorter_leaves_nothing_of_the_longer_one(tmp_path: Path) -> None:
+    """RFC 3264 8.3.2: a re-INVITE may describe digits in fewer words, beside a codec that is new."""
+    kept = Recording(0.0)
+    digits, opus = Format("TELEPHONE-EVENT", 8000, 1, "0-15," * 50), Format("OPUS", 48000, 2)
+    tape = Tape(Archive(tmp_path, 1 << 20, None), "20260501T100000Z-c1", 0.0)
+    ear, spoken = kept.ear("a"), {96: opus, 97: opus, 101: digits}
+    for number in (96, 97):
+        kept.describe(spoken, {})
+        ear.hear(rtp(1, kind=number), 0.0)
+        tape.write(kept.take(1.0), 0.0)
+        spoken = {**spoken, 101: Format("TELEPHONE-EVENT", 8000, 1, "0-15")}
+    (text,) = [Path(each.path).read_bytes() for each in tape.finish(0) if each.path.endswith(".sdp")]
+    assert text.endswith(b"a=fmtp:101 0-15\r\n") and text.count(b"v=0") == 1
+    assert formats_of(parse_sdp(text).media[0], None).keys() == {96, 97, 101}
 
 
 def test_a_link_in_the_directory_is_not_followed(tmp_path: Path) -> None:

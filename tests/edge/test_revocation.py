@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from gevent import socket
+from gevent.event import Event
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
@@ -22,7 +23,14 @@ from tests.edge.revocation_lab import RevocationLab, closed, inbound, revocation
 from tests.edge.tls_lab import OPTIONS, Server, client_context, server_context, serving
 from tests.edge.web import redirect, silent
 from tests.peers.waiting import PATIENCE, until, until_equal
-from tests.unit.tls.revoking import Delegate, certificate_of, link_of, revocation_list
+from tests.unit.tls.revoking import (
+    Delegate,
+    certificate_of,
+    link_of,
+    list_points,
+    responder_at,
+    revocation_list,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -445,3 +453,23 @@ def test_that_our_own_certificate_is_revoked_is_said(lab: RevocationLab) -> None
     started(lab)
     until(lambda: lab.told.events("own-certificate-revoked"))
     assert lab.told.events("own-certificate-revoked")[0]["of"] == "CN=sbc.example"
+
+
+def test_addresses_that_never_answer_hold_up_their_own_trunk_alone(lab: RevocationLab) -> None:
+    """A certificate may name eight of them, and a customer's own CA issues as many as he likes."""
+    over = Event()
+    hanging = [f"/hangs{number}" for number in range(8)]
+    lab.web.pages.update(dict.fromkeys(hanging, lambda _sock, _body: over.wait()))
+    urls = [lab.web.url(each) for each in hanging]
+    responders = x509.AuthorityInformationAccess([each for url in urls[4:] for each in responder_at(url)])
+    stranger = lab.other_ca.issue(dns=["other.example"], extensions=[list_points(*urls[:4]), responders])
+    lab.settings["revocation"]["timeout"] = "60s"
+    lab.anchor("other", lab.other_ca)
+    lab.trunk("other", {"trust": ("other",), "revocation": {"mode": "soft"}})
+    started(lab)
+    assert inbound(lab, stranger) is None
+    assert [each.trunk for each in lab.told.passes] == ["other"]
+    assert inbound(lab, lab.publisher.issue("peer.example", ocsp=True)) is None
+    assert lab.recorder.handshakes[-1].trunk == "acme"
+    over.set()
+    until(lambda: set(lab.web.asked) >= {*hanging}, "the others are asked in turn")

@@ -199,3 +199,40 @@ def test_a_clock_put_back_and_a_shorter_refresh_leave_nobody_waiting(server: Web
     asked.sources.settings = Settings(refresh=60)
     asked.sources.tick()
     assert asked.due <= 60
+
+
+class TestOneTrunksPeers:
+    """Who has a CA of his own, and so as many lists of any length as he likes, takes no room from others."""
+
+    def list_of(self, asked: Asked, server: Web, path: str, entries: int, trunk: str) -> RevocationSource:
+        server.pages[path] = revocation_list(GOOD, NOW, range(1, entries + 1))
+        source = list_source(server.url(path), ISSUER)
+        asked.clock.at += 1
+        waiting = asked.sources.want(source, trunk)
+        assert waiting is not None and waiting.wait(30)
+        return source
+
+    def known(self, asked: Asked) -> list[str]:
+        return [each.url.rpartition("/")[2] for each in asked.sources.states]
+
+    def test_their_lists_are_bounded_together(self, server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sbc.net.revocation.sources._ENTRIES", 10)
+        asked = Asked(server)
+        own = list_source(server.url("/own"), ISSUER)
+        asked.sources.keep([own])
+        self.list_of(asked, server, "/own", 9, "other")
+        self.list_of(asked, server, "/first", 8, "acme")
+        for number in range(5):
+            self.list_of(asked, server, f"/{number}", 4, "other")
+        until_equal(lambda: self.known(asked), ["own", "first", "3", "4"])
+        self.list_of(asked, server, "/long", 50, "other")
+        until_equal(lambda: self.known(asked), ["own", "first", "long"])
+        assert asked.cache.entries(server.url("/4"), [ISSUER]) == 0
+
+    def test_their_addresses_drive_out_their_own(self, server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sbc.net.revocation.sources._MOST", 4)
+        asked = Asked(server)
+        self.list_of(asked, server, "/first", 1, "acme")
+        for number in range(9):
+            self.list_of(asked, server, f"/{number}", 1, "other")
+        assert self.known(asked) == ["first", "6", "7", "8"]

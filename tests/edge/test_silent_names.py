@@ -137,13 +137,18 @@ def said_by(running: PeerProcess, *words: str) -> None:
 
 @pytest.fixture
 def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, threading.Event]]:
-    """A look-up of a name that is here lasts until its gate opens; the others are answered at once."""
+    """A look-up of a name that is here lasts until its gate opens; the others are answered at once.
+
+    Of one that begins with "unknown" nothing is ever learned.
+    """
     made: dict[str, threading.Event] = {}
 
     def look_up(target: Address) -> list[Address] | OSError:
         gate = made.get(target.host)
         if gate is not None:
             gate.wait(PATIENCE)
+        if target.host.startswith("unknown"):
+            return OSError("nobody knows")
         return [Address("192.0.2.1", target.port)]
 
     monkeypatch.setattr(resolver, "_look_up", look_up)
@@ -174,19 +179,19 @@ def test_names_that_are_silent_give_their_turn_to_others(gates: dict[str, thread
 
 @pytest.mark.slow
 def test_names_that_were_silent_wait_behind_one_another(gates: dict[str, threading.Event]) -> None:
-    names, silent = Names(quick=1, slow=1), ["n0", "n1"]
+    names, silent = Names(quick=1, slow=1), ["unknown0", "unknown1"]
     for host in silent:
         gates[host] = threading.Event()
         assert not wait_for(names, host, 0.2)
         gates[host].set()
     until_equal(lambda: len(names), 0)
-    gates["n0"].clear()
-    assert not wait_for(names, "n0", 0.2)
-    second = gevent.spawn(wait_for, names, "n1", PATIENCE)
+    gates["unknown0"].clear()
+    assert not wait_for(names, "unknown0", 0.2)
+    second = gevent.spawn(names.look_up, Address("unknown1", 5060))
     gevent.sleep(0)
     assert wait_for(names, "good", PATIENCE) and not second.ready()
-    gates["n0"].set()
-    assert second.get() and wait_for(names, "n0", PATIENCE)
+    gates["unknown0"].set()
+    assert isinstance(second.get(), OSError)
 
 
 def test_one_who_was_tired_of_waiting_leaves_the_answer_to_the_next(
@@ -213,3 +218,39 @@ def test_what_nobody_waits_for_any_more_is_not_asked(gates: dict[str, threading.
     assert first.get()
     until_equal(lambda: len(names), 0)
     assert wait_for(names, "good", PATIENCE)
+
+
+def test_what_was_known_of_a_name_holds_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8767: a DNS server that is down takes no peer with it; one that says no is believed."""
+    answers: list[list[Address] | OSError | None] = []
+    gate = threading.Event()
+
+    def look_up(target: Address) -> list[Address] | OSError:
+        answer = answers.pop(0)
+        if answer is None:
+            gate.wait(PATIENCE)
+            return [Address("192.0.2.3", 5060)]
+        return answer
+
+    monkeypatch.setattr(resolver, "_look_up", look_up)
+    monkeypatch.setattr(resolver, "SILENT_AFTER", 0.05)
+    name, names = Address("carrier.example", 5060), Names()
+    one, two = [Address("192.0.2.1", 5060)], [Address("192.0.2.2", 5060)]
+    failed = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    answers += [failed, one, failed, two, failed]
+    assert [names.look_up(name) for _ in range(5)] == [failed, one, one, two, two]
+    answers.append(None)
+    assert names.look_up(name) == two, "and nobody waits for long"
+    gate.set()
+    until_equal(lambda: len(names), 0)
+    answers += [failed, unknown, failed]
+    assert [names.look_up(name) for _ in range(3)] == [[Address("192.0.2.3", 5060)], unknown, failed]
+
+
+def test_a_name_with_a_thousand_addresses_has_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that is dead costs a call its ``dial_timeout``."""
+    hosts = [f"192.0.{number // 250}.{number % 250 + 1}" for number in range(1000)]
+    found = [(2, 1, 6, "", (host, 5060)) for host in hosts for _ in range(2)]
+    monkeypatch.setattr("_socket.getaddrinfo", lambda *asked: found)
+    assert Names().look_up(Address("many.example", 5060)) == [Address(host, 5060) for host in hosts[:8]]

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from gevent import socket
 
-from sbc.demo.lab import LabPorts, free_ports, write_configuration
+from sbc.demo.lab import LabPorts, write_configuration
 from sbc.net.system.control import ControlServer
 from tests.edge.sbc_command import sbc
+from tests.peers.ports import lab_ports
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def ports() -> LabPorts:
-    return free_ports()
+    return lab_ports()
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
+from sbc.demo.lab import SBC_NAME, write_configuration
 from tests.edge.attacked import TO, attacked
 from tests.edge.sbc_command import ROOT, Outcome, sbc
+from tests.peers.ports import lab_ports
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ REGISTER = "register: {user: alice, realm: example.net, password_file: secrets/c
 def directory(tmp_path: Path) -> Path:
     made = tmp_path / "configuration"
     made.mkdir()
-    write_configuration(made, free_ports(), time.time())
+    write_configuration(made, lab_ports(), time.time())
     plant(made)
     return made
 

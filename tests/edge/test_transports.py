@@ -12,14 +12,12 @@ import pytest
 from gevent import socket
 
 from sbc.base import Address, LocalError
-from sbc.net.system import sockets
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import dialer
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import OPTIONS, Lab
-from tests.edge.wire import vanish
 from tests.peers.ports import free_port
 from tests.peers.waiting import until, until_equal
 
@@ -197,36 +195,6 @@ def test_an_accepted_connection_sends_at_once_and_probes_a_peer_that_vanished(la
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     peer.close()
-
-
-@pytest.mark.slow
-def test_a_connection_whose_other_end_vanished_is_given_up_and_dialled_anew(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a FIN, a RST or a pong: its host has no power, or a firewall has forgotten the connection."""
-    monkeypatch.setattr(sockets, "UNACKNOWLEDGED", 1.0)
-    lab.listener("edge", "tcp")
-    lab.trunk("acme", listener="edge", sources=("127.0.0.1",))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        trunk = lab.trunk("globex", listener="edge", peers=(f"127.0.0.1:{server.getsockname()[1]}",))
-        lab.start()
-        snapshot = lab.snapshot()
-        dialled = lab.dialer.connect(trunk, snapshot)
-        peer, caller = server.accept()[0], socket.create_connection(lab.address("edge"))
-        caller.sendall(OPTIONS)
-        until(lambda: lab.recorder.messages)
-        accepted = lab.recorder.messages[0][0]
-        for each in (peer, caller):
-            vanish(each)
-        for flow in (dialled, accepted):
-            flow.channel.send(OPTIONS)
-        until(lambda: len(lab.recorder.closed) == 2)
-        assert not dialled.alive and not accepted.alive
-        assert all("timed out" in reason for _, reason in lab.recorder.closed)
-        again = lab.dialer.connect(trunk, snapshot)
-        assert again is not dialled and again.alive
-        peer.close()
-        caller.close()
 
 
 def test_tcp_from_a_stranger_is_reset(lab: Lab) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sbc.demo.lab import free_ports, write_configuration
+from sbc.demo.lab import write_configuration
 from sbc.net.system import space
 from tests.edge.sbc_command import ROOT
 from tests.peers.needs import needs
+from tests.peers.ports import lab_ports
 from tests.peers.product import command
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Path]:
     """The lab, whose certificates are in a directory that lets nobody in."""
-    write_configuration(tmp_path, free_ports(), time.time())
+    write_configuration(tmp_path, lab_ports(), time.time())
     (tmp_path / "tls").chmod(0o000)
     yield tmp_path
     (tmp_path / "tls").chmod(0o700)

@@ -18,11 +18,12 @@ import pytest
 from sbc.base import Address
 from sbc.demo.agent import Agent
 from sbc.demo.call import AgentCall
-from sbc.demo.lab import HOST, SBC_NAME, free_ports, write_configuration
+from sbc.demo.lab import HOST, SBC_NAME, write_configuration
 from sbc.demo.tls import Credentials
 from tests.edge.attacked import TO
 from tests.interop.machine import Machine, Ran, debian_machine
 from tests.interop.test_deb import built
+from tests.peers.ports import lab_ports
 from tests.peers.waiting import until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.long]
@@ -38,7 +39,7 @@ class Server:
     def __init__(self, machine: Machine, packages: dict[str, str]) -> None:
         self.machine = machine
         self.packages = packages
-        self.ports = free_ports()
+        self.ports = lab_ports()
         self.agents: list[Agent] = []
 
     def dpkg(self, *words: str) -> Ran:

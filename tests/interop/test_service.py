@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from sbc.base import Address
-from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports, write_configuration
+from sbc.demo.lab import HOST, SBC_NAME, LabPorts, write_configuration
 from sbc.demo.tls import Credentials, connect
 from tests.interop.machine import Machine, machine
 from tests.peers.needs import needs
+from tests.peers.ports import lab_ports
 from tests.peers.waiting import until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -33,7 +34,7 @@ class Installed:
 
     def __init__(self, where: Machine) -> None:
         self.machine = where
-        self.ports: LabPorts = free_ports()
+        self.ports: LabPorts = lab_ports()
 
     def configure(self) -> None:
         directory = self.machine.path(CONFIG)

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from sbc.demo.lab import LabPorts
+
 _SIZE, _MOST = 1360, 3
 # The lab of `make demo` looks for its media ports between 20000 and 30000.
 _ZONES = [
@@ -45,6 +47,12 @@ def free_port(consecutive: int = 1) -> int:
 def free_ports(count: int) -> list[int]:
     """``count`` free ports, each as `free_port` finds it."""
     return [free_port() for _ in range(count)]
+
+
+def lab_ports() -> LabPorts:
+    """Those of a lab that runs for longer than a moment, or starts again on them."""
+    sips, admin, office, carrier = free_ports(4)
+    return LabPorts(sips, admin, office, carrier, (free_port(101) + 1) & ~1)
 
 
 @cache

@@ -44,6 +44,20 @@ def test_nothing_begins_on_it(method: str) -> None:
     stage.carrier.hears_nothing()
 
 
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+def test_nothing_begins_on_the_way_to_a_peer_that_has_left_its_trunk(method: str) -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.office.flow.former = True
+    stage.office.request(method)
+    finals = [each for each in stage.office.heard if isinstance(each, Response) and each.status >= 200]
+    assert finals[-1].status == 503
+    assert len(stage.noted("call-refused")) == (method == "INVITE")
+    stage.carrier.hears_nothing()
+    stage.within("office", answer, "BYE")
+    stage.carrier.hears("BYE")
+
+
 def test_its_calls_go_on_to_their_end() -> None:
     stage = Stage()
     _, answer = stage.established()

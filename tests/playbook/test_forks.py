@@ -227,3 +227,29 @@ def test_an_offer_that_prack_has_answered_and_the_200_repeats_is_none() -> None:
     stage.office.hears_nothing()
     assert len(stage.engine.calls) == 1
     audio_is_between_alice_and_fork_one(stage)
+
+
+def test_an_offer_in_prack_that_crosses_an_update_is_answered_though_that_is_refused() -> None:
+    """RFC 3311 5.2: who has an offer under way says 491 to the other, which undoes that one alone."""
+    stage = Stage()
+    stage.office.invite(body=sdp(audio(40010)), Supported="100rel")
+    number = stage.cseq
+    invite = stage.carrier.hears_request("INVITE")
+    stage.office.hears(100)
+    early = sdp(audio(52000), host=BOB)
+    stage.carrier.respond(invite, 183, body=early, Require="100rel", RSeq="1")
+    ringing = stage.office.hears_response(183)
+    stage.within("office", ringing, "PRACK", RAck=f"1 {number} INVITE")
+    stage.carrier.respond(stage.carrier.hears("PRACK"), 200)
+    stage.carrier.respond(invite, 180, Require="100rel", RSeq="2")
+    stage.office.hears(200)
+    stage.office.hears(180)
+    stage.from_callee(invite, "UPDATE", sdp(audio(52002), host=BOB))
+    update = stage.office.hears_request("UPDATE")
+    stage.within("office", ringing, "PRACK", body=sdp(audio()), RAck=f"2 {number} INVITE")
+    stage.office.respond(update, 491)
+    prack = stage.carrier.hears_request("PRACK")
+    stage.carrier.hears(491)
+    stage.carrier.respond(prack, 200, body=sdp(audio(50000), host=BOB))
+    assert stage.office.hears_response(200).body
+    audio_is_between_alice_and_fork_one(stage)

@@ -99,10 +99,15 @@ def test_what_a_200_repeats_of_an_offer_that_was_answered_is_none() -> None:
     both_may_offer(stage, invite, answer)
 
 
-def test_an_offer_of_ours_that_a_200_leaves_unanswered_is_open_no_more() -> None:
+def who_wants_offers() -> Stage:
+    """Each trunk's peer is sent no INVITE without an offer."""
     made = snapshot()
     trunks = {name: each.model_copy(update={"early_offer": ("PCMA",)}) for name, each in made.trunks.items()}
-    stage = Stage(replace(made, trunks=trunks))
+    return Stage(replace(made, trunks=trunks))
+
+
+def test_an_offer_of_ours_that_a_200_leaves_unanswered_is_open_no_more() -> None:
+    stage = who_wants_offers()
     invite, answer = stage.established()
     stage.within("office", answer, "INVITE")
     number = stage.cseq
@@ -113,4 +118,54 @@ def test_an_offer_of_ours_that_a_200_leaves_unanswered_is_open_no_more() -> None
     stage.office.hears(200)
     stage.within("office", answer, "ACK", CSeq=f"{number} ACK")
     stage.carrier.hears("ACK")
+    both_may_offer(stage, invite, answer)
+
+
+def test_an_offer_of_ours_may_be_answered_before_the_200() -> None:
+    """RFC 3262 5: the 200 need not repeat it, and the caller is offered it there."""
+    stage = who_wants_offers()
+    invite, answer = stage.established()
+    stage.within("office", answer, "INVITE", Supported="100rel")
+    number = stage.cseq
+    stage.office.hears(100)
+    again = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(again, 183, body=b"v=0 early", **RELIABLE)
+    assert not stage.office.hears_response(183).body
+    stage.within("office", answer, "PRACK", RAck=f"7 {number} INVITE")
+    stage.carrier.respond(stage.carrier.hears("PRACK"), 200)
+    stage.office.hears(200)
+    stage.carrier.respond(again, 200)
+    assert stage.office.hears_response(200).body == b"via-sbc v=0 early"
+    stage.within("office", answer, "ACK", b"v=0 of the near side", CSeq=f"{number} ACK")
+    assert not stage.carrier.hears_request("ACK").body
+    assert said_of_media(stage)[-1] == ("AnswerMedia", "a", b"v=0 of the near side")
+    both_may_offer(stage, invite, answer)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_an_answer_in_prack_that_may_not_be_used_leaves_the_offer_open(begins: bool) -> None:
+    """PRACK is refused, the 183 comes again (RFC 3262 3), and a better answer to it is one."""
+    if begins:
+        stage = Stage()
+        stage.office.invite(body=b"", Supported="100rel")
+        number = stage.cseq
+        stage.office.hears(100)
+        invite = asking = stage.carrier.hears_request("INVITE")
+    else:
+        stage, invite, _, asking, number = asked_for_an_offer(Supported="100rel")
+    for answered in (b"v=0 unusable", b"v=0 better"):
+        stage.carrier.respond(asking, 183, body=FAR_OFFER, **RELIABLE)
+        early = stage.office.hears_response(183)
+        assert early.body == b"via-sbc " + FAR_OFFER
+        stage.within("office", early, "PRACK", answered, RAck=f"7 {number} INVITE")
+        if answered == b"v=0 unusable":
+            stage.office.hears(488)
+            stage.carrier.hears_nothing()
+    stage.carrier.respond(stage.carrier.hears("PRACK"), 200)
+    stage.office.hears(200)
+    assert said_of_media(stage)[-1] == ("AnswerMedia", "a", b"v=0 better")
+    stage.carrier.respond(asking, 200)
+    answer = stage.office.hears_response(200)
+    stage.within("office", answer, "ACK", CSeq=f"{number} ACK")
+    assert not stage.carrier.hears_request("ACK").body
     both_may_offer(stage, invite, answer)

@@ -61,6 +61,20 @@ def test_each_is_offered_what_its_lines_are_by_and_strangers_learn_nothing() -> 
         Phone(made, user).registers()
 
 
+def test_what_strangers_are_offered_is_as_rare_as_it_is_with_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever is offered what hardly any user has is nobody: half of all guesses are told."""
+    for number in range(20):
+        monkeypatch.setitem(PASSWORDS, f"user{number}", "secret")
+    users = [lines(f"user{number}", "", ("SHA-256", "MD5") if number else ("MD5",)) for number in range(20)]
+    made = stage(users="".join(users))
+    rare = 0
+    for number in range(200):
+        phone = Phone(made, f"guess{number}", name="guess")
+        phone.asks()
+        rare += len(phone.hears(401).headers.get_all("WWW-Authenticate")) == 1
+    assert 0 < rare < 200 // 8
+
+
 def test_a_challenge_leaves_nothing_behind() -> None:
     made = stage()
     phone = Phone(made, trunk="soft")
@@ -202,6 +216,33 @@ def test_who_withholds_its_name_is_known_to_us() -> None:
     phone = Phone(made)
     phone.registers()
     invite(phone, "sip:anonymous@anonymous.invalid", Privacy="id")
+    made.carrier.hears("INVITE")
+
+
+@pytest.mark.parametrize("user", ["bob", "+4930100", "%62ob"])
+def test_nobody_calls_in_another_name_at_the_host_of_those_who_withhold_theirs(user: str) -> None:
+    """RFC 3323 4.1.1.3 has `anonymous` there; a carrier shows whom it finds in its place."""
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    uri = "sip:+12125550100@sbc.example"
+    said = f"<sip:{user}@anonymous.invalid>;tag=x"
+    phone.peer.request("INVITE", uri, SDP, From=said)
+    phone.peer.hears(100)
+    phone.hears(407)
+    given = str(phone.credentials("INVITE", uri, SDP))
+    phone.peer.request("INVITE", uri, SDP, From=said, Proxy_Authorization=given)
+    phone.peer.hears(100)
+    phone.peer.hears(403)
+    made.carrier.hears_nothing()
+
+
+@pytest.mark.parametrize("user", ["Anonymous@", "", "alice@"])
+def test_who_withholds_its_name_may_write_it_so(user: str) -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    invite(phone, f"sip:{user}anonymous.invalid", Privacy="id")
     made.carrier.hears("INVITE")
 
 
@@ -365,6 +406,35 @@ def test_a_contact_that_cannot_be_read_is_told_so_though_there_are_hooks(contact
     phone.proves(Contact=contact)
     phone.hears(400)
     assert registered(made) == []
+
+
+# Who a phone says that it is
+
+
+@pytest.mark.parametrize("name", ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"])
+def test_a_phone_vouches_for_nobody_whatever_certificate_it_has(name: str) -> None:
+    """It is a user's, and no network of those that believe one another (RFC 3325 3, 5)."""
+    made = stage()
+    phone = Phone(made)
+    assert phone.flow.trusted
+    phone.registers()
+    asserts = {name.replace("-", "_"): "<sip:+4930999@example.com>"}
+    invite(phone, **asserts)
+    heard = made.carrier.hears_request("INVITE")
+    assert not any("4930999" in value for _, value in heard.headers.fields)
+
+
+def test_a_phone_is_not_told_who_withholds_its_number() -> None:
+    """RFC 3325 7: beyond the networks that believe one another nobody is."""
+    made = stage(rules='rules: [{name: x, when: trunk == "carrier", then: route registered}]')
+    phone = Phone(made)
+    phone.registers()
+    made.carrier.request(
+        "INVITE", f"sip:alice@{REALM}", SDP, From="<sip:anonymous@anonymous.invalid>;tag=c", Privacy="id",
+        P_Asserted_Identity="<sip:+4930999@carrier.example>",
+    )  # fmt: skip
+    heard = phone.peer.hears_request("INVITE")
+    assert not any("4930999" in value for _, value in heard.headers.fields)
 
 
 # Floods

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sbc.sip.digest import parse_challenge
+from sbc.sip.digest_client import Account, answer
 from tests.playbook.phones import PASSWORDS, REALM, Phone, configured, lines, registered, stage
 from tests.playbook.stage import SDP, Stage
 
@@ -71,6 +74,37 @@ def test_who_only_says_who_it_is_before_it_is_asked_tries_no_password() -> None:
     phone.asks(Authorization=said.replace('response=""', f'response="{"0" * 64}"'), Call_ID="guesses")
     phone.hears(401)
     assert [each.kind for each in made.suspects] == ["password"]
+
+
+def test_a_proof_for_another_request_uri_is_no_guess_and_the_operator_is_told() -> None:
+    """A router that rewrites the Request-URI must not have an office blocked for its passwords."""
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    given = str(phone.credentials("REGISTER", "sip:203.0.113.9"))
+    phone.asks(Authorization=given)
+    phone.hears(401)
+    assert registered(made) == [] and not made.suspects
+    assert "made for sip:203.0.113.9" in str(made.noted("phone-refused")[-1].fields["reason"])
+    phone.password = "guessed"
+    phone.asks(Authorization=str(phone.credentials("REGISTER", "sip:203.0.113.9")))
+    phone.hears(401)
+    assert [each.kind for each in made.suspects] == ["password"]
+
+
+def test_a_phone_that_knows_no_qop_is_no_guesser_and_the_operator_is_told() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    assert phone.challenge is not None
+    account = Account("alice", REALM, PASSWORDS["alice"])
+    given = answer(replace(phone.challenge, qop=()), account, "REGISTER", f"sip:{REALM}", "")
+    phone.asks(Authorization=str(given))
+    phone.hears(401)
+    assert registered(made) == [] and not made.suspects
+    assert "without qop" in str(made.noted("phone-refused")[-1].fields["reason"])
 
 
 def test_nobody_registers_somebody_else() -> None:

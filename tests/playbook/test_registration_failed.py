@@ -102,6 +102,21 @@ def test_a_registrar_in_trouble_is_not_pressed_as_the_binding_nears_its_end() ->
     assert min(later - former for former, later in pairwise(heard)) >= 5
 
 
+def test_when_the_binding_has_ended_the_waits_begin_anew() -> None:
+    """RFC 5626 4.5 doubles waits, and those before its end were short: half an hour would be lost at once."""
+    made = registered()
+    look(made, 3600 - AHEAD)
+    asked_until_it_ends(made)
+    waits = []
+    for _ in range(3):
+        while not made.carrier.heard:
+            look(made, 1)
+        refuse(made, registers(made.carrier), 503)
+        waits.append(of(made).due - made.now)
+    assert [waits[0] <= 240, waits[1] <= 480, waits[2] <= 960] == [True] * 3
+    assert waits[2] >= 240
+
+
 def test_silence_and_no_connection_are_failures() -> None:
     made = stage()
     look(made)
@@ -166,3 +181,21 @@ def test_a_longer_time_is_challenged_anew() -> None:
     ask(made, request, nonce="n3")
     made.carrier.hears_nothing()
     assert of(made).state == "failed"
+
+
+def test_a_first_hop_that_does_not_know_outbound_is_registered_by_without_it() -> None:
+    """RFC 5626 4.2.1: a proxy before the registrar does not know what that knows."""
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    assert "reg-id" in (request.headers.get("Contact") or "")
+    refuse(made, request, 439)
+    plain = registers(made.carrier)
+    assert "reg-id" not in (plain.headers.get("Contact") or "")
+    assert plain.headers.values("Supported") == ["path"] and plain.cseq.number == request.cseq.number + 1
+    refuse(made, plain, 439)
+    made.carrier.hears_nothing()
+    assert of(made).state == "failed"
+    look(made, of(made).due - made.now)
+    accept(made, registers(made.carrier))
+    assert of(made).state == "registered"

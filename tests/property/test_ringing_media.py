@@ -15,7 +15,7 @@ from tests.property.driven import media_plane
 from tests.property.test_ringing_orders import Play
 from tests.unit.media.kit import audio, crypto, first, sdp
 
-HOST = "127.0.0.1"
+HOST = "198.51.100.200"
 
 
 class Sounding(Phones):

@@ -339,6 +339,25 @@ def test_a_peer_may_keep_its_rollover_counter_under_a_new_key_or_begin_at_zero(
         assert refused(unprotector.rtp, packet) == "replay"
 
 
+@pytest.mark.parametrize("sequence", [5, 40000])
+@pytest.mark.parametrize("roc", [1, 2, 9, 20])
+def test_who_has_talked_for_hours_under_its_key_is_heard_elsewhere_soon(roc: int, sequence: int) -> None:
+    """RFC 3711 3.3.1: who joins late is not told the counter, which a transferred party keeps."""
+    line = line_of(SUITES[0])
+    unprotector = Unprotector(line)
+    heard = []
+    for number in range(60):
+        index = (roc << 16) + sequence + number
+        try:
+            heard.append(take(unprotector, reference(line, rtp(index), roc)))
+        except SrtpError as error:
+            assert error.reason == "authentication"
+    assert len(heard) >= 60 - 32 and heard[-1] == rtp((roc << 16) + sequence + 59)
+    assert refused(
+        lambda data: take(unprotector, data), reference(line, rtp((roc << 16) + 59 + sequence), roc)
+    )
+
+
 def test_forged_packets_get_a_bounded_number_of_tries() -> None:
     line = line_of(SUITES[0])
     unprotector = Unprotector(line)

@@ -123,5 +123,5 @@ def _put(files: Identity, directory: Path, key_pem: bytes, chain_pem: bytes) -> 
             return f"{path.parent} cannot be made: {error.strerror}; let this user write there"
         wrong = write_whole(path, data, mode)
         if wrong:
-            return f"{path} cannot be written: {wrong}; let this user write there"
+            return f"{path} cannot be written: {wrong}; make room on its disk, or let this user write there"
     return ""

@@ -32,6 +32,7 @@ from sbc.net.acme.failures import FAILURES, explain
 from sbc.net.acme.state import Account
 from sbc.net.acme.transport import Network, secure
 from sbc.tls.lifetime.renewal import RenewalFailed
+from sbc.tls.material.extensions import extensions_of
 
 Expect = Callable[[str, str], object]
 
@@ -95,7 +96,7 @@ def order(directory: Acme, base: Path, account: Account, names: tuple[str, ...],
 def check_issued(leaf: x509.Certificate, key_pem: bytes, names: tuple[str, ...]) -> None:
     """RenewalFailed for a certificate that is not the one ordered: in force, it would be ordered again."""
     try:
-        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = extensions_of(leaf).get_extension_for_class(x509.SubjectAlternativeName).value
         missing = set(names).difference(map(str.lower, found.get_values_for_type(x509.DNSName)))
     except x509.ExtensionNotFound:
         missing = set(names)

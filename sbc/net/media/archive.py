@@ -139,6 +139,8 @@ class Tape:
         while rest:
             written = os.pwrite(file, rest, at)
             rest, at = rest[written:], at + written
+        if piece.part.endswith("sdp"):  # it is written anew, and may have been longer
+            os.ftruncate(file, at)
 
     def _path(self, part: Part) -> Path:
         return self._archive.directory / f"{self._name}.{part}"

@@ -165,7 +165,7 @@ class Revocation:
         asked = {}
         for link in judge.links:
             wanted = [each for each in self._sources(link) if each.method in policy.methods]
-            events = [self.sources.want(each) for each in wanted]
+            events = [self.sources.want(each, judge.trunk or "") for each in wanted]
             asked[link.key] = [each for each in events if each is not None]
         return asked
 

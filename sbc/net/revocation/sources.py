@@ -14,7 +14,9 @@ Store; everything is verified again when it is read.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -37,6 +39,10 @@ from sbc.tls.revocation.ocsp import MAX_ANSWER, question
 from sbc.tls.revocation.source import RevocationSource, next_attempt, next_fetch
 
 _AT_ONCE = 8
+# Of those for the certificates of one trunk's peers: who names addresses that never answer holds up himself.
+_FOR_ONE = 4
+# Entries of all lists that certificates of one trunk's peers name, a hundred bytes of memory each.
+_ENTRIES = 1_500_000
 _READERS = 2
 _MOST = 4096
 _FORGET = 7 * 86400.0
@@ -49,7 +55,8 @@ class SourceState:
     """What came of asking one address; times are POSIX seconds, 0 for never.
 
     ``until`` is when what it gave runs out, ``due`` when it is asked again, ``used`` when a handshake
-    last needed it, ``kept`` that the configuration or a certificate of our own names it.
+    last needed it, ``kept`` that the configuration or a certificate of our own names it, ``by``
+    whose peer named it last, "" for nobody's.
     """
 
     due: float
@@ -59,6 +66,7 @@ class SourceState:
     fetched: float = 0.0
     failures: int = 0
     problem: str = ""
+    by: str = ""
     done: Event | None = field(default=None, repr=False)
 
 
@@ -92,6 +100,7 @@ class Sources:
         self._failed = failed
         self._files = files
         self._at_once = BoundedSemaphore(_AT_ONCE)
+        self._shares: dict[str, BoundedSemaphore] = {}
         self._loop: gevent.Greenlet | None = None
         self._running: set[gevent.Greenlet] = set()
 
@@ -113,15 +122,15 @@ class Sources:
         for source in kept:
             self.states.setdefault(source, SourceState(now, now)).kept = True
 
-    def want(self, source: RevocationSource) -> Event | None:
-        """A handshake needs it: what to wait for where it is being asked, None where it is not due."""
+    def want(self, source: RevocationSource, trunk: str = "") -> Event | None:
+        """A handshake of ``trunk`` needs it: what to wait for where it is being asked, None where not due."""
         now = self._clock.now()
         state = self.states.get(source)
         if state is None:
             if len(self.states) >= _MOST:
                 self._forget_one()
             state = self.states[source] = SourceState(now, now)
-        state.used = now
+        state.used, state.by = now, trunk
         if state.done is None and state.due <= now:
             self._begin(source, state)
         return state.done
@@ -147,9 +156,26 @@ class Sources:
                 self._begin(source, state)
 
     def _forget_one(self) -> None:
-        idle = [(state.used, source) for source, state in self.states.items() if not state.kept]
-        if idle:
-            self._forget(min(idle, key=lambda each: each[0])[1])
+        """Of the trunk whose peers have named most of them, the one that nobody has needed longest."""
+        named = Counter(state.by for state in self.states.values() if not state.kept)
+        if named:
+            (most, _), *_ = named.most_common(1)
+            self._forget(self._named_by(most)[0])
+
+    def _named_by(self, trunk: str) -> list[RevocationSource]:
+        """What certificates of a trunk's peers name, what nobody has needed longest first."""
+        named = [each for each, state in self.states.items() if state.by == trunk and not state.kept]
+        return sorted(named, key=lambda each: self.states[each].used)
+
+    def _bound(self, fresh: RevocationSource, trunk: str) -> None:
+        """Forget lists for the sake of a ``fresh`` one where those of the trunk are too long together."""
+        named = [each for each in self._named_by(trunk) if each.method == "crl"]
+        entries = {each: self._cache.entries(each.url, each.issuers) for each in named}
+        total = sum(entries.values())
+        for each in named:
+            if total > _ENTRIES and each != fresh:
+                total -= entries[each]
+                self._forget(each)
 
     def _forget(self, source: RevocationSource) -> None:
         del self.states[source]
@@ -178,7 +204,7 @@ class Sources:
 
     def _ask(self, source: RevocationSource, state: SourceState, done: Event) -> None:
         try:
-            with self._at_once:
+            with self._share(state), self._at_once:
                 until = self._fetch(source)
         except (FetchFailed, Unusable) as error:
             self._note_failure(source, state, str(error))
@@ -189,6 +215,15 @@ class Sources:
             done.set()
             if source not in self.states:
                 self._drop(source)  # forgotten meanwhile
+            elif source.method == "crl" and not state.kept:
+                self._bound(source, state.by)
+
+    def _share(self, state: SourceState) -> AbstractContextManager[object]:
+        if state.kept or not state.by:
+            return nullcontext()
+        share: AbstractContextManager[object]
+        share = self._shares.setdefault(state.by, BoundedSemaphore(_FOR_ONE))
+        return share
 
     def _note_failure(self, source: RevocationSource, state: SourceState, problem: str) -> None:
         state.failures += 1

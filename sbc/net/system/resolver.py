@@ -5,6 +5,9 @@ off. So it is asked in threads that do nothing else: the log, the state and a re
 name. Nor does one name behind another: each is asked for once at a time, whoever waits for it, so that a
 trunk has no more threads than names; and one that has not been answered within a second gives its turn to
 the next, and has to wait behind others like it until it is answered again.
+
+Where nobody answers, what was known of a name holds on (RFC 8767): a DNS server that is down must not take
+the peers with it. Where the answer is that there is no such name, there is none.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ SLOW: Final = 16
 # Whoever takes so many seconds is silent: a server that answers takes milliseconds.
 SILENT_AFTER: Final = 1.0
 _MOST_SILENT: Final = 4096
+# Of how many names the last answer is remembered.
+_MOST_KNOWN: Final = 1024
+MOST_ADDRESSES: Final = 8  # of one name
+_NO_SUCH_NAME: Final = (_socket.EAI_NONAME, _socket.EAI_NODATA)
 
 Answer = list[Address] | OSError
 
@@ -59,12 +66,13 @@ class _Lookup:
 class Names:
     """Looks names up; one for the process."""
 
-    __slots__ = ("_pool", "_quick", "_silent", "_slow", "_under_way")
+    __slots__ = ("_known", "_pool", "_quick", "_silent", "_slow", "_under_way")
 
     def __init__(self, quick: int = QUICK, slow: int = SLOW) -> None:
         self._quick = BoundedSemaphore(quick)
         self._slow = BoundedSemaphore(slow)
         self._silent: set[str] = set()
+        self._known: dict[Address, list[Address]] = {}
         self._under_way: dict[Address, _Lookup] = {}
         self._pool: ThreadPool | None = None
 
@@ -73,13 +81,22 @@ class Names:
         return len(self._under_way)
 
     def look_up(self, target: Address) -> Answer:
-        """The addresses of ``target``, or why there are none."""
+        """The addresses of ``target``, or why there are none.
+
+        Where they are known from before, they hold when nothing else is said within a second.
+        """
         lookup = self._under_way.get(target)
         if lookup is None:
             lookup = self._under_way[target] = _Lookup()
             # On its own: whoever asks for the name next gets the answer that this one did not wait for.
             gevent.spawn(self._ask, target, lookup)
-        return lookup.wait()
+        known = self._known.get(target)
+        if known is None:
+            return lookup.wait()
+        answer: Answer = known
+        with gevent.Timeout(SILENT_AFTER, False):
+            answer = lookup.wait()
+        return known if _is_silence(answer) else answer
 
     def _ask(self, target: Address, lookup: _Lookup) -> None:
         answer: Answer = OSError("nobody waited for it")
@@ -95,6 +112,7 @@ class Names:
                     turns.release()
                     turns = None
                 answer = job.get()
+                self._keep(target, answer)
         finally:
             if turns is not None:
                 turns.release()
@@ -108,6 +126,14 @@ class Names:
         if len(self._silent) >= _MOST_SILENT:
             self._silent.clear()
         self._silent.add(host)
+
+    def _keep(self, target: Address, answer: Answer) -> None:
+        if not _is_silence(answer):
+            self._known.pop(target, None)
+        if not isinstance(answer, OSError):
+            self._known[target] = answer
+            if len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
 
     def _threads(self) -> ThreadPool:
         if self._pool is None:
@@ -129,6 +155,11 @@ def resolve(target: Address) -> list[Address]:
     return answer
 
 
+def _is_silence(answer: Answer) -> bool:
+    """Whether nobody has said anything, not even that there is no such name."""
+    return isinstance(answer, OSError) and answer.errno not in _NO_SUCH_NAME
+
+
 def _look_up(target: Address) -> Answer:
     """Ask the system, in a thread, which would print what is raised there."""
     try:
@@ -137,8 +168,8 @@ def _look_up(target: Address) -> Answer:
         return error
     except ValueError as error:  # a name that cannot even be asked for
         return OSError(str(error))
-    addresses = [Address(str(entry[4][0]), int(entry[4][1])) for entry in found]
-    return list(dict.fromkeys(addresses))
+    addresses = dict.fromkeys([Address(str(entry[4][0]), int(entry[4][1])) for entry in found])
+    return list(addresses)[:MOST_ADDRESSES]  # each that is dead is waited for
 
 
 _names = Names()

@@ -37,6 +37,7 @@ from sbc.policy.shares import source_of
 from sbc.tls.diagnosis import unresolved
 from sbc.tls.events import Unreached
 from sbc.tls.names import is_ip
+from sbc.tls.sources import share_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,8 +59,11 @@ class Dialer:
         self._handler = handler
         self._clock = clock
         self._live: dict[ReuseKey, Flow] = {}
+        self._found_at: dict[ReuseKey, float] = {}  # when the name behind a live UDP flow was looked up
         self._dialling: dict[tuple[ReuseKey, Address | None], AsyncResult[Flow]] = {}
         self._flows: dict[int, Flow] = {}
+        # The last UDP flow to each peer, also to one that has left its trunk.
+        self._by_udp: dict[ReuseKey, Flow] = {}
         # The newest connection to an address, in whosever name it was dialled.
         self._by_address: dict[ReuseKey, Flow] = {}
         self._recycler = listeners.recycler
@@ -104,7 +108,7 @@ class Dialer:
             live = (self._live if peer in trunk.peers else self._by_address).get(key)
             if live is not None and self._usable(live):
                 # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
-                if live.reliable or self._clock.monotonic() - live.opened_at < RESOLVE_AGAIN:
+                if live.reliable or self._clock.monotonic() - self._found_at[key] < RESOLVE_AGAIN:
                     return live
             if trunk.alias and (shared := self._aliases.find(trunk, key, self._domain_of(trunk, key))):
                 return shared
@@ -157,19 +161,41 @@ class Dialer:
         return None
 
     def apply(self, snapshot: Snapshot) -> None:
-        """Drop flows to peers that are no longer trusted; flows of an older generation retire when idle."""
+        """Drop flows to peers that are no longer trusted; flows of an older generation retire when idle.
+
+        So do those to peers that their trunk has no more; until then nothing begins on them.
+        """
+        self._by_udp = {key: flow for key, flow in self._by_udp.items() if key.trunk in snapshot.trunks}
+        for key, flow in self._by_udp.items():
+            flow.former = self._is_former(flow, key, snapshot)
         self._live = {key: flow for key, flow in self._live.items() if flow.reliable and flow.alive}
+        self._found_at.clear()
         for flow in list(self._flows.values()):
+            assert flow.reuse is not None
             key = flow.reuse
-            assert key is not None
+            flow.former = self._is_former(flow, key, snapshot)
             if key.trunk not in snapshot.trunks or not self._still_trusted(flow, key):
                 flow.channel.close("its trust was withdrawn")
             elif key.trunk in snapshot.disabled:
                 self._recycler.add(flow, f"trunk {key.trunk} is disabled")
             elif snapshot.trust_generations[key.trunk] != key.trust_generation:
                 self._recycler.add(flow, "its trunk's trust or certificate has changed since")
+            elif flow.former:
+                self._recycler.add(flow, f"its peer is none of trunk {key.trunk}'s any more")
             else:
                 self._recycler.spare(flow)
+
+    def _is_former(self, flow: Flow, key: ReuseKey, snapshot: Snapshot) -> bool:
+        """Whether ``flow`` was dialled to whom its trunk neither calls any more nor is called by."""
+        trunk = snapshot.trunks.get(key.trunk)
+        if trunk is None or any(peer.host in (key.target.host, flow.remote.host) for peer in trunk.peers):
+            return False
+        if share_addresses((flow.remote.host.partition("%")[0],), trunk.sources):
+            return False
+        if any(self._names.had(each, key.transport, key.target) for each in trunk.domains):
+            return False
+        # What is too long for a datagram went beside it, to an address and not to the peer by its name.
+        return key.transport == snapshot.settings.listeners[trunk.listener].transport
 
     def _still_trusted(self, flow: Flow, key: ReuseKey) -> bool:
         if flow.tls is None:
@@ -305,9 +331,13 @@ class Dialer:
         if not isinstance(endpoint, UdpListener):
             raise DialFailed(f"listener {trunk.listener} is not bound")
         try:
-            flow = self._live[key] = endpoint.flow_to(address, trunk.trunk)
+            flow = endpoint.flow_to(address, trunk.trunk)
         except OSError as error:
             raise DialFailed(f"{key.target}: {error.strerror or error}") from None
+        flow.former = False
+        if key.target in trunk.peers:  # not of a domain's servers, which come and go
+            self._live[key] = self._by_udp[key] = flow
+            self._found_at[key] = self._clock.monotonic()
         return flow
 
     def _begin(

@@ -121,6 +121,10 @@ def _purpose(evidence: Evidence, who: str) -> Failure:
     what, use = ("clients", "clientAuth") if inbound else ("servers", "serverAuth")
     remedy, key = f"let the peer show one whose extended key usage has {use}", ""
     facts = _facts(evidence)
+    if facts is not None and not facts.signs and not evidence.verify_depth:
+        detail = f"{who} may not sign a handshake: its key usage has no digitalSignature (RFC 8446 4.4.2.2)"
+        remedy = "let its owner get one whose key usage has digitalSignature"
+        return Failure("wrong-purpose", detail, remedy, evidence.alert, key)
     if inbound and facts is not None and facts.server_auth:
         # Public CAs issue no others any more.
         remedy += "; a server's, as this one is, will do where you agree on `client_eku: allow-server-auth`"

@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from sbc.base import PeerError
 from sbc.flow import PeerIdentity
+from sbc.tls.material.extensions import extensions_of
 from sbc.tls.material.spki import spki_of
 
 # The most of them in one chain, and the most bytes of one: ten times what anybody needs.
@@ -36,6 +37,7 @@ _LONGEST_WAY = 10
 UNREADABLE = (
     ValueError,
     TypeError,
+    KeyError,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
@@ -50,6 +52,7 @@ class Certificate:
     ``issues`` where it bears what only an issuer's certificate may: CA, the right to sign
     certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10), where it is ``constrained``.
     ``excluded`` are the DNS and URI subtrees that those take from whatever it issues, in lower case.
+    ``signs`` where its key may sign a handshake (RFC 8446 4.4.2.2).
     """
 
     identity: PeerIdentity
@@ -60,6 +63,7 @@ class Certificate:
     issues: bool = False
     excluded: tuple[str, ...] = ()
     constrained: bool = False
+    signs: bool = True
 
     verified: PeerIdentity = field(init=False, repr=False)
 
@@ -86,15 +90,16 @@ def read_certificate(der: bytes) -> Certificate:
 def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
     """The facts of a certificate already parsed; ValueError where an extension is malformed."""
     certificate.public_key()  # one of a kind that is not known is no use to anybody
-    usages = _extension(certificate, ExtensionOID.EXTENDED_KEY_USAGE)
-    basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
-    uses = _extension(certificate, ExtensionOID.KEY_USAGE)
-    constraints = _extension(certificate, ExtensionOID.NAME_CONSTRAINTS)
+    found = extensions_of(certificate)
+    usages = _extension(found, ExtensionOID.EXTENDED_KEY_USAGE)
+    basic = _extension(found, ExtensionOID.BASIC_CONSTRAINTS)
+    uses = _extension(found, ExtensionOID.KEY_USAGE)
+    constraints = _extension(found, ExtensionOID.NAME_CONSTRAINTS)
     is_ca = isinstance(basic, x509.BasicConstraints) and basic.ca
     identity = PeerIdentity(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
-        sans=_sans(certificate),
+        sans=_sans(_extension(found, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)),
         pin="sha256/" + hashlib.sha256(spki_of(certificate)).hexdigest(),
         thumbprint=thumbprint_of(der),
         not_before=certificate.not_valid_before_utc.timestamp(),
@@ -110,12 +115,13 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
         issues=is_ca or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign) or constraints is not None,
         excluded=_excluded(constraints),
         constrained=constraints is not None,
+        signs=not isinstance(uses, x509.KeyUsage) or uses.digital_signature,
     )
 
 
-def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
+def _extension(found: x509.Extensions, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
     try:
-        return certificate.extensions.get_extension_for_oid(oid).value
+        return found.get_extension_for_oid(oid).value
     except x509.ExtensionNotFound:
         return None
 
@@ -135,8 +141,7 @@ def _excluded(constraints: x509.ExtensionType | None) -> tuple[str, ...]:
     )
 
 
-def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
-    names = _extension(certificate, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+def _sans(names: x509.ExtensionType | None) -> tuple[str, ...]:
     if not isinstance(names, x509.SubjectAlternativeName):
         return ()
     sans = []

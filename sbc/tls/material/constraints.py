@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.extensions import extensions_of
 
 _MOST = 100
 
@@ -44,14 +45,14 @@ def violation(chain: Sequence[bytes]) -> Violation | None:
 
 def _names(leaf: x509.Certificate) -> list[x509.GeneralName]:
     try:
-        return list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)[:_MOST]
+        return list(extensions_of(leaf).get_extension_for_class(x509.SubjectAlternativeName).value)[:_MOST]
     except x509.ExtensionNotFound:
         return []
 
 
 def _limits(authority: x509.Certificate) -> x509.NameConstraints | None:
     try:
-        return authority.extensions.get_extension_for_class(x509.NameConstraints).value
+        return extensions_of(authority).get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         return None
 

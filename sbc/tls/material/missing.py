@@ -18,6 +18,7 @@ from sbc.base import PeerError
 from sbc.tls.evidence import NoIssuer, Pinned
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate import UNREADABLE, CertificateCache
+from sbc.tls.material.extensions import extensions_of
 from sbc.tls.material.problems import day
 
 _LONGEST = 200
@@ -57,9 +58,8 @@ def _pinned(anchor: AnchorMaterial) -> Pinned:
 def _place_of_issuer(der: bytes) -> str:
     """Where the issuer's certificate can be had, says the one that it issued; "" for nowhere."""
     try:
-        access = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(
-            x509.AuthorityInformationAccess
-        )
+        found = extensions_of(x509.load_der_x509_certificate(der))
+        access = found.get_extension_for_class(x509.AuthorityInformationAccess)
     except (x509.ExtensionNotFound, *UNREADABLE):
         return ""
     for each in access.value:

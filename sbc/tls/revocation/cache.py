@@ -20,6 +20,7 @@ from sbc.tls.revocation.lists import RevocationList
 from sbc.tls.revocation.ocsp import Answer, read_answer
 
 _ANSWERS = 8192
+_ANSWER_BYTES = 32 << 20  # of all answers: some four thousand bytes each
 _KEPT = 4096
 _ORDER = ("revoked", "good", "unknown", "stale", "unanswered", "no-source")
 K = TypeVar("K")
@@ -36,6 +37,7 @@ class RevocationCache:
         self._files: Mapping[str, Sequence[tuple[str, RevocationList]]] = {}
         self._urls: Mapping[str, tuple[str, ...]] = {}
         self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._answer_bytes = 0
 
     def configure(
         self, files: Iterable[tuple[str, RevocationList]], urls: Mapping[str, tuple[str, ...]]
@@ -59,6 +61,11 @@ class RevocationCache:
         """Forget what came from ``source``."""
         self._lists.get(issuer, {}).pop(source, None)
 
+    def entries(self, source: str, issuers: Iterable[Issuer]) -> int:
+        """How many certificates the lists of ``issuers`` that came from ``source`` name."""
+        lists = (self._lists.get(each.id, {}).get(source) for each in issuers)
+        return sum(len(each.serials) for each in lists if each is not None)
+
     def answer(self, link: Link) -> Answer | None:
         """The newest answer about a certificate, fresh or not."""
         return self._answers.get(link.key)
@@ -81,8 +88,10 @@ class RevocationCache:
             return held
         self._answers[link.key] = fresh
         self._answers.move_to_end(link.key)
-        if len(self._answers) > _ANSWERS:
-            self._answers.popitem(last=False)
+        self._answer_bytes += len(fresh.der) - (len(held.der) if held is not None else 0)
+        while len(self._answers) > _ANSWERS or self._answer_bytes > _ANSWER_BYTES:
+            _, dropped = self._answers.popitem(last=False)
+            self._answer_bytes -= len(dropped.der)
         return fresh
 
     def urls(self, link: Link, methods: Collection[Method]) -> tuple[tuple[Method, str], ...]:

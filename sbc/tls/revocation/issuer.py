@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sbc.base import PeerError
 from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.extensions import extensions_of
 from sbc.tls.revocation.der import key_bits
 
 _WEAK = ("md5", "sha1")
@@ -40,8 +41,8 @@ def read_issuer(der: bytes) -> Issuer:
         certificate = x509.load_der_x509_certificate(der)
         spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         name = certificate.subject.public_bytes()
-        usage = extension(certificate.extensions, x509.KeyUsage)
-        identifier = extension(certificate.extensions, x509.SubjectKeyIdentifier)
+        found = extensions_of(certificate)
+        usage, identifier = extension(found, x509.KeyUsage), extension(found, x509.SubjectKeyIdentifier)
         return Issuer(
             hashlib.sha256(name + spki).hexdigest(), certificate, certificate.subject.rfc4514_string(), name,
             key_bits(spki), identifier.digest if identifier is not None else None,

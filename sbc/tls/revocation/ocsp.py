@@ -21,6 +21,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.extensions import extensions_of
 from sbc.tls.material.problems import day
 from sbc.tls.material.strength import weakness
 from sbc.tls.revocation.der import key_bits
@@ -157,7 +158,7 @@ def _no_delegate(
         return f"whose certificate {issuer.subject} did not issue"
     if (weak := weakness(certificate)) is not None:
         return f"whose certificate {weak.text}"
-    found = certificate.extensions
+    found = extensions_of(certificate)
     purposes, usage = extension(found, x509.ExtendedKeyUsage), extension(found, x509.KeyUsage)
     if purposes is None or ExtendedKeyUsageOID.OCSP_SIGNING not in purposes:
         return "whose certificate is not for OCSP (no OCSPSigning)"

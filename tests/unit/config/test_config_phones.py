@@ -95,3 +95,9 @@ def test_two_lines_of_a_user_say_one_thing() -> None:
 def test_a_realm_may_hold_blanks_and_colons() -> None:
     users, problems = read_users("u", f"alice:Our: Realm:{HASH} contacts=2\n")
     assert problems == [] and users.names("Our: Realm") == ["alice"]
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "\u0663", "0", "101", "9" * 5000, ""])
+def test_contacts_that_are_no_number_are_told(number: str) -> None:
+    _, problems = read_users("u", f"alice:r:{HASH} contacts={number}\n")
+    assert [(each.line, each.message) for each in problems] == [(1, "contacts= wants a number")]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sbc.base import Address
 from sbc.config.model import Trunk
+from sbc.config.server import Server
 from sbc.config.values import parse_address, parse_dscp, parse_duration, parse_ports
 
 
@@ -104,3 +105,34 @@ def test_marks(written: object, number: int) -> None:
 def test_what_is_no_mark(written: object) -> None:
     with pytest.raises(ValueError, match="is not a DSCP: write ef"):
         parse_dscp(written)
+
+
+@pytest.mark.parametrize("written", ["36501d", "9" * 30 + "d", "9" * 400, "9" * 400 + "h"])
+def test_a_duration_is_at_most_a_century(written: str) -> None:
+    with pytest.raises(ValueError, match=r"longer than anything lasts: the most is 36500d"):
+        parse_duration(written)
+    assert parse_duration("36500d") == 36500 * 86400
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.010", "300.0.0.1", "127.1", "0x7f.1", "10.0.0.1.", "1.2.3.4.5", "a.example.5", "12345"]
+)
+def test_what_looks_like_an_address_is_one(host: str) -> None:
+    """A resolver takes 10.0.0.010 for 10.0.0.8 (octal), and 127.1 for 127.0.0.1."""
+    with pytest.raises(ValueError, match="looks like an address and is none"):
+        parse_address(f"{host}:5060")
+    for peer in (host, f"{host}:5060", {"host": host, "port": 5060}, {"host": host}):
+        with pytest.raises(ValueError, match="looks like an address and is none"):
+            Server.model_validate(peer)
+
+
+@pytest.mark.parametrize(
+    "host", ["3cx", "3cx.example", "0a1b2c", "a_b.example", "x.example.", "sip1", "10.0.0.1"]
+)
+def test_a_name_may_have_digits(host: str) -> None:
+    assert parse_address(f"{host}:5060") == Address(host, 5060)
+
+
+def test_a_name_has_no_empty_part() -> None:
+    with pytest.raises(ValueError, match="nothing between two dots"):
+        parse_address("a..example:5060")

@@ -76,6 +76,9 @@ class TestRefused:
             ("a: *nobody\n", (1, 4), "an alias names an anchor that does not exist"),
             ("a: 1\n---\nb: 2\n", (2, 1), "a second document (---) is in the file"),
             ("a: @b\n", (1, 4), "this character cannot stand here"),
+            ("a: [*]\n", (1, 5), "* and & begin an alias or an anchor, and this names none"),
+            ("a:\n\tb: 1\n", (2, 1), "a tab indents this line"),
+            ("b: 1\na:\t1\n", (2, 3), "a tab stands here"),
             ("a:\n   b: 1\n  c: 2\n", (3, 3), "the indentation does not fit the lines above"),
             ("key\nother: 1\n", (2, 6), "a colon stands where none may be"),
             ("a: !!set {x}\n", (1, 4), "tag tag:yaml.org,2002:set is not supported"),
@@ -84,6 +87,12 @@ class TestRefused:
     def test_with_its_place(self, text: str, place: tuple[int, int], message: str) -> None:
         told = Document("x.yaml", text).diagnostics[0]
         assert ((told.line, told.col), told.message) == (place, message)
+
+    @pytest.mark.parametrize("written", ["*.example.net", "*"])
+    def test_a_text_that_begins_with_a_star_goes_in_quotes(self, written: str) -> None:
+        refused = Document("x.yaml", f"domains: [{written}]\n")
+        assert "in quotes" in refused.diagnostics[0].hint
+        assert Document("x.yaml", f'domains: ["{written}"]\n').data == {"domains": [written]}
 
     def test_an_anchor_may_be_used_again(self) -> None:
         assert Document("x.yaml", "a: &x [1]\nb: *x\n").data == {"a": [1], "b": [1]}

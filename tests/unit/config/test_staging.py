@@ -11,6 +11,7 @@ import pytest
 from sbc.base import LocalError
 from sbc.config import staging
 from sbc.tls.lifetime.staged import EntryFiles, PairFiles, load_whole
+from tests.peers.small_disk import mounted_disk
 from tests.unit.tls.certs import GOOD, NOW, OTHER
 
 FILES = PairFiles("sbc.pem", "sbc.key")
@@ -165,3 +166,25 @@ class TestEntries:
 def test_a_directory_that_cannot_be_written_is_named(tls: Path) -> None:
     with pytest.raises(LocalError, match=r"nowhere/sbc.key.next cannot be written"):
         staging.put_pair(PairFiles("nowhere/sbc.pem", "nowhere/sbc.key"), tls, b"", b"")
+
+
+def test_on_a_full_disk_nothing_is_put_in_place_and_room_is_asked_for(
+    tls: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    given = tmp_path_factory.mktemp("given")
+    for name in ("new.pem", "new.key"):
+        (tls / name).rename(given / name)
+    here = {each: (tls / each).read_bytes() for each in ("sbc.pem", "sbc.key")}
+    with mounted_disk(tls, 1 << 16):
+        for name, data in here.items():
+            (tls / name).write_bytes(data)
+        filler = tls / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while file.write(bytes(1024)):
+                pass
+        with pytest.raises(LocalError, match=r"cannot be written: .*; make room on its disk"):
+            staging.stage_pair(FILES, tls, given / "new.pem", given / "new.key", NOW)
+        assert content(tls) == {"sbc.key": "old", "sbc.pem": "old"}
+        filler.unlink()
+        staging.stage_pair(FILES, tls, given / "new.pem", given / "new.key", NOW)
+        assert content(tls)["sbc.key.next"] == "new"

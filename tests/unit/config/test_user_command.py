@@ -46,6 +46,8 @@ def test_the_words_of_a_phone_are_those_of_the_users_file(
     ("words", "typed", "said"),
     [
         (("alice",), "secret\n", "is not NAME@REALM"),
+        (("#1@example.net",), "secret\n", "cannot stand in the file"),
+        ((" alice@example.net",), "secret\n", "cannot stand in the file"),
         (("a@b",), "\n", "a password is needed"),
         (("a@b", "--certificate", "a b"), "secret\n", "has no blanks"),
         (("a@b", "--contacts", "0"), "secret\n", "from 1 to 100"),

@@ -111,3 +111,9 @@ def test_what_a_redirect_says_of_downgrades_can_be_expected() -> None:
     assert rules is not None, problems
     (failure,) = rules.run_tests()
     assert failure.message == 'expected downgrade "warn", but it is "forbid"'
+
+
+@pytest.mark.parametrize("port", ["1" * 10, "1" * 5000, "\u0665", "-1", "many"])
+def test_a_number_that_is_none_is_told(port: str) -> None:
+    (told,) = check(f"{{trunk: teams, to.port: {port}}}", "{reject: 404}")
+    assert (told.message, told.hint) == ("to.port is a number", "digits, nine at most")

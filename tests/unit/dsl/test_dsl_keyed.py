@@ -111,7 +111,7 @@ def test_wrong_files(text: str, told: str) -> None:
         ("a: 5\n", "'a' has no columns"),
         ("a: {b: [1]}\n", "b of 'a' is no single value"),
         ("a: {key: 1}\n", "there are two columns 'key'"),
-        ("a: {b: 1\n", "this is not YAML: expected"),
+        ("a: {b: 1\n", "this is not YAML: a list or mapping in brackets is not closed"),
     ],
 )
 def test_wrong_yaml(text: str, told: str) -> None:

@@ -350,7 +350,10 @@ FILES = [
         "tests:\n  - given: {calls: many}\n    expect: {reject: 404}\n",
         ["2:20 a number of calls is needed here | such as 7, or {carrier: 7}"],
     ),
-    ("tests:\n  - given: {to.port: x}\n    expect: {reject: 404}\n", ["2:22 to.port is a number | "]),
+    (
+        "tests:\n  - given: {to.port: x}\n    expect: {reject: 404}\n",
+        ["2:22 to.port is a number | digits, nine at most"],
+    ),
     ("rules:\n  - name: r\n    when: to.user in table.spoiled\n    then: reject 403\n", []),
 ]
 

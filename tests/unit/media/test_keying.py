@@ -473,6 +473,16 @@ def test_a_call_that_was_in_the_clear_for_a_while_is_not_told_as_a_secured_one(t
     assert call.close().a.suite == ("" if talked else SUITES[0])
 
 
+def test_a_secured_stream_that_was_ended_before_its_call_was_secured() -> None:
+    call, _ = session()
+    call.offer("a", sdp(SECURED), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    call.offer("a", sdp(audio(0, "RTP/SAVP")), ACCEPT, OFF, 1.0)
+    call.answer("b", sdp(audio(0), host=BOB), 1.0)
+    ended = call.close()
+    assert (ended.a.suite, ended.b.suite) == (SUITES[0], "")
+
+
 def test_where_no_stream_may_be_taken_the_call_is_refused_with_the_reason() -> None:
     call, pool = session()
     with pytest.raises(MediaRefused, match="SRTP is required") as refused:

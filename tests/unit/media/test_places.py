@@ -187,3 +187,33 @@ def test_a_network_that_a_reload_has_brought_is_no_fault_of_ours_to_guess() -> N
     with pytest.raises(LocalError, match="network dmz is not open yet: start Portcullis anew"):
         net.call().offer("a", sdp(audio()), INSIDE, fresh, 0.0)
     assert net.taken() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "127.0.1.1", "::ffff:127.0.0.1", "::1"])
+def test_the_loopback_of_another_machine_is_not_ours(named: str) -> None:
+    """RFC 1122 3.2.1.3: 127/8 is nobody's but a machine's own, and what listens there is for no peer.
+
+    Telephones whose name is 127.0.1.1 in /etc/hosts write it; they are found where their signalling is.
+    """
+    call, version = Net().call(), "IP6" if ":" in named else "IP4"
+    here = f"a=rtcp:40033 IN {version} {named}\r\n"
+    offer = sdp(audio() + here, host=named).replace(b"c=IN IP4", f"c=IN {version}".encode())
+    call.offer("a", offer, INSIDE, OUTSIDE, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    a, b = (call.streams[0].ends[side].leg for side in "ab")
+    assert (a.port_rtp.target, a.port_rtcp.target) == ((ALICE, 40000), (ALICE, 40033))
+    assert packet(a.port_rtp, rtp(1), (ALICE, 40000)) is not None
+    call.offer("a", sdp(audio() + here), INSIDE, OUTSIDE, 1.0)
+    call.answer("b", sdp(audio(50000), host="127.0.0.1"), 1.0)
+    assert (b.port_rtp.target, a.port_rtcp.target) == ((BOB, 50000), (ALICE, 40033))
+    call.offer("a", sdp(audio() + here, host="0.0.0.0"), INSIDE, OUTSIDE, 2.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 2.0)
+    assert a.port_rtp.target is None and a.port_rtcp.target is None
+
+
+def test_on_one_machine_the_loopback_is_where_a_peer_is() -> None:
+    call = Net().call()
+    local = MediaPolicy("off", network="lan", signalling_host="127.0.0.1", trunk="office")
+    call.offer("a", sdp(audio(), host="127.0.0.2"), local, OUTSIDE, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    assert call.streams[0].ends["a"].leg.port_rtp.target == ("127.0.0.2", 40000)

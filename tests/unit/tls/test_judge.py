@@ -63,7 +63,7 @@ def test_a_pin_makes_up_for_an_issuer_and_for_nothing_else() -> None:
     def excused(code: int, depth: int, shown: bytes = its_own, expected: Admission = expected) -> bool:
         return judge(expected).excuses(code, depth, lambda: b"", lambda: shown)
 
-    assert excused(NO_ISSUER, 0) and excused(EXPIRED, 1)
+    assert excused(NO_ISSUER, 0) and excused(EXPIRED, 1) and excused(PURPOSE, 1)
     assert not excused(EXPIRED, 0)
     assert not excused(NO_ISSUER, 0, expected=ACME)
     for stranger in (der(GOOD.issue(dns=["peer.example"]).cert_pem), b"no certificate"):

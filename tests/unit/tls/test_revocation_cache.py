@@ -176,3 +176,15 @@ def test_a_refusal_says_who_why_and_what_to_do() -> None:
     assert unsure.kind == "stale-revocation" and "with `crl`" in unsure.remedy
     assert "OCSP stapling" in no_staple(LINK, "none came").remedy
     assert RevocationPolicy().mode == "soft"
+
+
+def test_long_answers_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaves = [GOOD.issue(dns=[f"peer{number}.example"]) for number in range(6)]
+    answers = [ocsp_answer(each, GOOD, NOW) for each in leaves]
+    newer = [ocsp_answer(each, GOOD, NOW, begins=-60) for each in leaves]
+    monkeypatch.setattr("sbc.tls.revocation.cache._ANSWER_BYTES", 3 * max(map(len, answers + newer)))
+    cache, links = RevocationCache(), [link_of(each, GOOD) for each in leaves]
+    for link, first, second in zip(links, answers, newer, strict=True):
+        cache.read_answer(first, link, NOW)
+        cache.read_answer(second, link, NOW)
+    assert [cache.answer(link) is not None for link in links] == [False] * 3 + [True] * 3

@@ -78,6 +78,15 @@ def test_how_good_a_call_is_and_what_became_of_those_of_each_trunk() -> None:
     assert "Calls of each trunk" not in quiet and "Quality of each trunk" not in quiet
 
 
+def test_of_very_many_calls_the_page_shows_some_and_says_how_many_more_there_are() -> None:
+    """A page is made in one go, and the packets of all calls wait meanwhile."""
+    calls = tuple(replace(CALL, id=f"c{number}", caller=f"sip:{number}@office") for number in range(503))
+    html = page(picture(calls=calls))
+    assert html.count("@office</code>") == 500 and "503 live calls" in text_of(html)
+    assert "And 3 more: sbc calls shows them all." in text_of(html)
+    assert " more: sbc calls" not in text_of(page(picture(calls=calls[:500])))
+
+
 def test_an_sbc_with_nothing_to_show() -> None:
     text = text_of(page(picture(trunks=(), calls=(), failures=())))
     assert "No trunk is configured" in text and "No call at the moment." in text

@@ -1,0 +1,141 @@
+"""What no call ever has, and what a then takes back, is told; each hint is what was meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.dsl.test_dsl_mistakes import HEAD, rules, told
+
+NEVER = [
+    ("to.user in 0900..0999", "1:12", "text is never in this range", "a block of numbers is one of texts"),
+    ("to.user == 0900", "1:12", "text is compared with a number; that is never equal", 'write "0900"'),
+    ("0900 == to.user", "1:9", "a number is compared with text; that is never equal", 'write "0900"'),
+    ('to.port == "5060"', "1:12", "a number is compared with text; that is never equal", "write 5060"),
+    (
+        'day == "Mon"',
+        "1:8",
+        "a day of the week is compared with text; that is never equal",
+        "without quotes, such as mon",
+    ),
+    ('date == "2026-01-01"', "1:9", "a date is compared with text; that is never equal", "without quotes"),
+    ("day == Mon", "1:8", "there is no fact 'Mon'", "days are mon, tue, wed, thu, fri, sat, sun: write mon"),
+    (
+        "day == Sunday",
+        "1:8",
+        "there is no fact 'Sunday'",
+        "days are mon, tue, wed, thu, fri, sat, sun: write sun",
+    ),
+    (
+        "time.weekday == 0",
+        "1:17",
+        "time.weekday is never 0",
+        "the day of the week, 1 is Monday and 7 is Sunday",
+    ),
+    ("time.weekday in 0..4", "1:17", "time.weekday is never 0", "the day of the week"),
+    ("time.hour in [8, 24]", "1:18", "time.hour is never 24", "the hour, 0 to 23"),
+    ("24 == time.hour", "1:1", "time.hour is never 24", "the hour, 0 to 23"),
+    (
+        "time.hour in 22..6",
+        "1:14",
+        "this range is empty",
+        "over midnight it is written with times: time in 22:00..06:00",
+    ),
+    ("time.weekday in 6..1", "1:17", "this range is empty", "over the week's end it is written with days"),
+    (
+        "time in 18:00..24:00",
+        "1:16",
+        "no clock shows this time",
+        "from 00:00 to 23:59; a range until midnight ends with 00:00",
+    ),
+]
+ACTIONS = [
+    ('Route "a"', "1:1", "unexpected 'Route'", "words of the language are in lower case: route"),
+    (
+        'route "carrier-a", "carrier-b"',
+        "1:18",
+        "unexpected ','",
+        'the next target stands behind then: route "a" then "b"',
+    ),
+    ('route "carrier-a" on 503', "1:19", "unexpected 'on'", "on stands behind the target that comes next"),
+    (
+        'limit 5 calls per minute\nroute "carrier-a"',
+        "1:19",
+        "per says whose calls are counted, not how long",
+        "write limit 5 calls a minute per from.user",
+    ),
+    (
+        'limit 5 calls per day\nroute "carrier-a"',
+        "1:19",
+        "per says whose calls are counted, not how long",
+        "write limit 5 calls a day per from.user",
+    ),
+]
+
+
+@pytest.mark.parametrize(("condition", "place", "message", "hint"), NEVER, ids=[each[0] for each in NEVER])
+def test_what_no_call_has_is_told(condition: str, place: str, message: str, hint: str) -> None:
+    (found,) = told(f"{HEAD}    when: |\n      {condition}\n    then: reject 403\n")
+    line, col = map(int, place.split(":"))
+    where, _, said = found.partition(" ")
+    assert where == f"{line + 5}:{col + 6}"
+    assert said.partition(" | ")[0] == message
+    assert said.partition(" | ")[2].startswith(hint)
+
+
+@pytest.mark.parametrize(("action", "place", "message", "hint"), ACTIONS, ids=[each[0] for each in ACTIONS])
+def test_a_slip_of_an_action_is_told(action: str, place: str, message: str, hint: str) -> None:
+    lines = action.replace("\n", "\n      ")
+    (found,) = told(f"{HEAD}    when: sips\n    then: |\n      {lines}\n")
+    line, col = map(int, place.split(":"))
+    where, _, said = found.partition(" ")
+    assert where == f"{line + 6}:{col + 6}"
+    assert said.partition(" | ")[0] == message
+    assert said.partition(" | ")[2].startswith(hint)
+
+
+def test_a_list_that_names_what_cannot_be_is_told_where_it_is_asked() -> None:
+    lists = 'lists:\n  of: [carier, office]\n  numbers: ["1@x", "+49 30"]\n'
+    assert told(lists + rules(("trunk in list.of", "continue"))) == [
+        '~6:20 in list.of: there is no trunk "carier" | did you mean "carrier-b"?'
+    ]
+    assert told(lists + rules(("to.user in list.numbers", "continue"))) == [
+        '~6:22 in list.numbers: no user has "@" in it | a user stands before the @: write "1"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        ("require srtp\nno srtp", "whether there is srtp | only the last one counts: leave one out"),
+        (
+            'allow codecs "PCMA"\nallow codecs "PCMU"',
+            "which codecs to allow | only the last one counts: name all codecs in one action, with commas",
+        ),
+        (
+            "ring for 5 seconds\nring for 6 seconds",
+            "how long it rings | only the last one counts: leave one out",
+        ),
+    ],
+)
+def test_what_is_said_twice_is_told(then: str, message: str) -> None:
+    lines = then.replace("\n", "\n      ")
+    found = told(f'{HEAD}    when: sips\n    then: |\n      {lines}\n      route "office"\n')
+    assert [each.partition(" ")[2] for each in found] == [f"this then says twice {message}"]
+    assert found[0].startswith("~8:7 ")
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        'allow codecs "PCMA"\nprefer codecs "PCMA"\nroute "office"',
+        'require srtp\nforbid downgrade\nrefuse redirects\nroute "office"',
+    ],
+)
+def test_what_is_said_of_different_things_is_not_said_twice(then: str) -> None:
+    lines = then.replace("\n", "\n      ")
+    assert told(f"{HEAD}    when: sips\n    then: |\n      {lines}\n") == []
+
+
+@pytest.mark.parametrize("pattern", [r"^\+49$", r"[$+*^?]+x\^+", r"[]^+]$", "^(?:a|b)$", r"a\$?"])
+def test_a_pattern_whose_repeats_repeat_something_is_good(pattern: str) -> None:
+    assert told(f"{HEAD}    when: to.user matches /{pattern}/\n    then: continue\n") == []
