@@ -138,7 +138,9 @@ class Search:
             self._take_servers(question, answer)
         else:
             found = self._addresses.setdefault(question.name, [])
-            found += [each for each in answer.records if isinstance(each, str)][:MOST_ADDRESSES]
+            listed = [each for each in answer.records if isinstance(each, str)]
+            # In whatever order they come, these are the same each time: others would be other peers.
+            found += listed if len(listed) <= MOST_ADDRESSES else sorted(listed)[:MOST_ADDRESSES]
             if answer.failure:
                 self._failed[question.name] = answer.failure
 
@@ -194,6 +196,7 @@ class Search:
             return
         servers[:] = [each for each in servers if each.target not in ("", ".") and each.port]
         if len(servers) > MOST_HOSTS:
+            servers.sort(key=lambda each: (each.priority, -each.weight, each.target, each.port))
             self._remarks.append(f"{len(servers)} SRV records: the first {MOST_HOSTS} are used")
             del servers[MOST_HOSTS:]
         for host in dict.fromkeys(each.target for each in servers):

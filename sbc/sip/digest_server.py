@@ -83,7 +83,7 @@ class DigestServer:
     ) -> Verdict:
         """Judge ``credentials`` of a request; ``password`` is None for a user who does not exist.
 
-        ``uri`` is the Request-URI as received: credentials made for another user or host do not pass. An
+        ``uri`` is the Request-URI as received: credentials made for another user or host are wrong. An
         unknown user costs the same time as a wrong password.
         """
         if credentials.algorithm.removesuffix("-sess") not in self.algorithms:
@@ -102,7 +102,8 @@ class DigestServer:
         right = hmac.compare_digest(_octets(expected), _octets(credentials.response))
         if not right or user is None:
             return Verdict.WRONG
-        if credentials.qop is None or not (credentials.uri == uri or _same_resource(credentials.uri, uri)):
+        same = credentials.uri == uri or _same_resource(credentials.uri, uri)
+        if not same or credentials.qop is None:
             return Verdict.ASTRAY
         made = self._made_at(credentials.nonce)
         fresh = made is not None and at - self.lifetime <= made <= at and self._count(credentials, made)

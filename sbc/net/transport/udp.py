@@ -3,8 +3,9 @@
 A datagram from an address that no trunk of the listener admits is counted and dropped
 before a byte of it is parsed. Each admitted peer has one Flow, cached by address; the cache
 is bounded, and an evicted Flow goes on working for whoever still holds it, because all of
-them write to the one socket. What is over a peer's allowance is dropped unparsed as well: nobody can
-be made to wait here, and who sent it will send it again.
+them write to the one socket. On ``0.0.0.0`` or ``::`` whoever wrote to one of our addresses is answered from
+it, and who writes to several has a Flow for each. What is over a peer's allowance is dropped unparsed as
+well: nobody can be made to wait here, and who sent it will send it again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sbc.config.model import Listener
 from sbc.flow import Allowances, Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
+from sbc.net.system.packet_info import Ancillary, ask_where, leaving, receive
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
 from sbc.net.system.turn import Turn
 from sbc.net.transport.refusals import Gate, Refusals
@@ -46,23 +48,27 @@ _KEEPALIVE = b"\r\n\0"
 class UdpChannel:
     """Writes datagrams to one peer through the listener's socket."""
 
-    __slots__ = ("_peer", "endpoint", "reason")
+    __slots__ = ("_from", "endpoint", "peer", "reason")
 
-    def __init__(self, endpoint: UdpListener, peer: tuple[Any, ...]) -> None:
+    def __init__(self, endpoint: UdpListener, peer: tuple[Any, ...], leaving: Ancillary) -> None:
         self.endpoint = endpoint
-        self._peer = peer
+        self.peer = peer
+        self._from = leaving  # which of our addresses it writes from, where the socket has several
         self.reason: str | None = None
 
     def send(self, data: bytes) -> None:
         """Send one datagram; dropped, as UDP may, where the kernel's buffer is full."""
         try:
-            self.endpoint.raw.sendto(data, self._peer)
+            if self._from:
+                self.endpoint.raw.sendmsg((data,), self._from, 0, self.peer)
+            else:
+                self.endpoint.raw.sendto(data, self.peer)
         except OSError:
             self.endpoint.stats.unsent += 1
 
-    def move(self, endpoint: UdpListener, peer: tuple[Any, ...]) -> None:
+    def move(self, endpoint: UdpListener, peer: tuple[Any, ...], leaving: Ancillary) -> None:
         """From now on write through another listener's socket."""
-        self.endpoint, self._peer = endpoint, peer
+        self.endpoint, self.peer, self._from = endpoint, peer, leaving
 
     def close(self, reason: str) -> None:
         """Remember why the flow is over; the socket is the listener's and stays."""
@@ -95,6 +101,8 @@ class UdpListener:
         self.local = Address(*self.sock.getsockname()[:2])
         self._anywhere = is_wildcard(self.local.host)
         self._six = ":" in self.local.host
+        if self._anywhere:
+            ask_where(self.sock)
         self._greenlet: gevent.Greenlet | None = None
         self._successor: UdpListener | None = None
         self._retired = False
@@ -159,16 +167,19 @@ class UdpListener:
 
     def succeed(self, other: UdpListener) -> None:
         """Take over the port of ``other`` with its flows, so that nothing of its calls is lost."""
-        for peer, flow in other._flows.items():
-            peer, flow.listener = self._named(peer), self.name
-            flow.channel.move(self, peer)
+        for key, flow in other._flows.items():
+            former, flow.listener = flow.channel.peer, self.name
+            peer = self._named(former)
+            flow.channel.move(self, peer, self._leaving(flow.local.host))
+            if key != former:
+                peer = (*peer, flow.local.host)
             if self._still_admits(peer, flow):
                 self._flows[peer] = flow
             else:
                 self._end(flow)
         for (peer, trunk), flow in other._dialled.items():
             flow.listener = self.name
-            flow.channel.move(self, self._named(peer))
+            flow.channel.move(self, self._named(peer), self._leaving(flow.local.host))
             self._dialled[self._named(peer), trunk] = flow
         other._successor = self
         gevent.spawn(other._hand_over)
@@ -182,7 +193,7 @@ class UdpListener:
         turn_away(self.sock)
         with contextlib.suppress(OSError):
             while True:
-                self._receive(*self.raw.recvfrom(DATAGRAM))
+                self._receive(*self._read())
         self.close()
 
     def retire(self, snapshot: Snapshot) -> None:
@@ -204,6 +215,10 @@ class UdpListener:
         """The flow to ``target`` (a literal IP) of ``trunk``; OSError where it cannot be reached."""
         peer = datagram_peer(target, self.local)
         flow = self._flows.get(peer)
+        if flow is not None and not self._leaves_from(flow):
+            # What it began goes on from where it wrote to; what we begin, from where the way goes now.
+            self._flows[(*peer, flow.local.host)] = self._flows.pop(peer)
+            flow = None
         if flow is not None and flow.trunk == trunk:
             return flow
         if flow is None and self._snapshot.trunk_for(self.name, normal_host(peer[0])) in (None, trunk):
@@ -212,38 +227,46 @@ class UdpListener:
             return flow
         # The address speaks for another trunk: what it sends stays that one's.
         flow = self._dialled.get((peer, trunk))
-        if flow is None:
+        if flow is None or not self._leaves_from(flow):
             flow = self._dialled[peer, trunk] = self._new_flow(peer, trunk, outbound=True)
         return flow
 
+    def _leaves_from(self, flow: Flow) -> bool:
+        """Whether what we begin leaves from the address that ``flow`` tells its peer."""
+        return not self._anywhere or own_address(flow.channel.peer) == flow.local.host
+
+    def _leaving(self, host: str) -> Ancillary:
+        return leaving(host, self._six) if self._anywhere else []
+
+    def _read(self) -> tuple[bytes, tuple[Any, ...], str]:
+        if self._anywhere:
+            return receive(self.raw, DATAGRAM)
+        return (*self.raw.recvfrom(DATAGRAM), "")
+
     def _run(self) -> None:
-        recvfrom, turn = self.raw.recvfrom, Turn()
+        read, turn = self._read, Turn()
         while not self.sock.closed:
             turn.wait(self.sock)
             for _ in range(BATCH):
                 try:
-                    data, peer = recvfrom(DATAGRAM)
+                    data, peer, here = read()
                 except BlockingIOError:
                     break
                 except OSError:
                     if self.sock.closed:
                         return
                     continue  # an ICMP error of an earlier send
-                self._receive(data, peer)
+                self._receive(data, peer, here)
                 turn.share()
 
-    def _receive(self, data: bytes, peer: tuple[Any, ...]) -> None:
+    def _receive(self, data: bytes, peer: tuple[Any, ...], here: str) -> None:
         if self._successor is not None:
-            self._successor._receive(data, self._successor._named(peer))
+            self._successor._receive(data, self._successor._named(peer), here)
             return
         self.stats.received += 1
-        flow = self._flows.get(peer)
-        if flow is not None:
-            self._flows.move_to_end(peer)
-        else:
-            flow = self._admit(peer)
-            if flow is None:
-                return
+        flow = self._flow_of(peer, here)
+        if flow is None:
+            return
         allowance = flow.allowance
         if allowance.left >= 1.0:
             allowance.left -= 1.0
@@ -251,6 +274,17 @@ class UdpListener:
             return
         if len(data) > 4 or data.strip(_KEEPALIVE):
             self._parse(flow, peer, data)
+
+    def _flow_of(self, peer: tuple[Any, ...], here: str) -> Flow | None:
+        """The flow of whom ``peer`` is, who wrote to our address ``here``; None where it is not admitted."""
+        key, flow = peer, self._flows.get(peer)
+        if flow is not None and here and here != flow.local.host and self._anywhere:
+            key = (*peer, here)  # it knows several of our addresses
+            flow = self._flows.get(key)
+        if flow is None:
+            return self._admit(peer, here, key)
+        self._flows.move_to_end(key)
+        return flow
 
     def _allowed(self, flow: Flow) -> bool:
         """Whether one more message may come of a peer whose allowance was used up."""
@@ -290,9 +324,9 @@ class UdpListener:
         if port == peer[1] or via.transport != "UDP" or find_param(via.params, "rport") is not None:
             return flow
         there = (peer[0], port, *peer[2:])
-        return self._flows.get(there) or self._admit(there) or flow
+        return self._flow_of(there, flow.local.host) or flow
 
-    def _admit(self, peer: tuple[Any, ...]) -> Flow | None:
+    def _admit(self, peer: tuple[Any, ...], here: str, key: tuple[Any, ...]) -> Flow | None:
         host = normal_host(peer[0])
         if host in self._strangers or (self._gate is not None and self._gate.blocked(host)):
             self.stats.refused += 1
@@ -315,21 +349,22 @@ class UdpListener:
             self._refusals.stranger(Address(host, peer[1]), self._snapshot)
             return None
         try:
-            flow = self._new_flow(peer, trunk)
+            flow = self._new_flow(peer, trunk, here=here)
         except OSError:  # there is no way back to it
             self.stats.unsent += 1
             return None
-        self._remember(peer, flow)
+        self._remember(key, flow)
         return flow
 
-    def _new_flow(self, peer: tuple[Any, ...], trunk: str, outbound: bool = False) -> Flow:
+    def _new_flow(self, peer: tuple[Any, ...], trunk: str, outbound: bool = False, here: str = "") -> Flow:
         remote, local = Address(normal_host(peer[0]), peer[1]), self.local
         if self._anywhere:
-            local = Address(own_address(peer), local.port)
+            local = Address(here or own_address(peer), local.port)
         at = self._clock.monotonic()
         return Flow(
             self._ids(), "udp", local, remote,
-            listener=self.name, trunk=trunk, outbound=outbound, opened_at=at, channel=UdpChannel(self, peer),
+            listener=self.name, trunk=trunk, outbound=outbound, opened_at=at,
+            channel=UdpChannel(self, peer, self._leaving(local.host)),
             allowance=self._allowances.of(trunk, source_of(remote.host), at),
         )  # fmt: skip
 

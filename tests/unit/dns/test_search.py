@@ -194,6 +194,19 @@ def test_a_host_with_very_many_addresses() -> None:
     assert len(searched(zone).targets) == MOST_ADDRESSES
 
 
+def test_of_very_many_records_in_any_order_the_same_are_used() -> None:
+    """Servers give them in another order each time; every other choice would be other peers of the trunk."""
+    hosts = tuple(f"192.0.2.{number}" for number in range(100))
+    records = tuple(Srv(1, 1, 5060, f"h{number}.example") for number in range(100))
+    found = []
+    for turned in (0, 50, 77):
+        zone: Zone = {("_sip._udp.carrier.example", "SRV"): records[turned:] + records[:turned]}
+        for record in records:
+            zone[record.target, "A"] = hosts[turned:] + hosts[:turned]
+        found.append(set(searched(zone).targets))
+    assert found[0] == found[1] == found[2]
+
+
 def test_two_servers_at_one_address_are_one() -> None:
     zone: Zone = {
         ("_sip._udp.carrier.example", "SRV"): (Srv(1, 1, 5060, "a.example"), Srv(2, 1, 5060, "b.example")),

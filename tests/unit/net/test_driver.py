@@ -413,6 +413,8 @@ class TestBusy:
         peers = {name: bool(trunk.peers) for name, trunk in rig.engine.store.current.trunks.items()}
         assert rig.driver.busy(rig.office) is not peers["office"]
         assert rig.office in rig.driver.in_use() and rig.carrier in rig.driver.in_use(), "nor are they idle"
+        rig.carrier.former = True
+        assert rig.driver.busy(rig.carrier), "whoever has left its trunk could come by no other"
 
     def test_who_cannot_be_dialled_keeps_its_connection_for_the_whole_call(self) -> None:
         configuration = snapshot()
