@@ -137,8 +137,8 @@ def read_party(text: str) -> Party:
         user, _, params = rest.partition(";")
         return party(scheme, user, "", 0, _params(params))
     user, at, place = rest.partition("@")
-    if not at and not whole:
-        return party(scheme, rest, "", 0, ())
+    if not at and not whole:  # a number as people write it; no user has a blank in it
+        return party(scheme, "".join(rest.split()), "", 0, ())
     user, place = (user.partition(":")[0], place) if at else ("", rest)
     host, _, params = place.partition("?")[0].partition(";")
     name, colon, port = host.rpartition(":")

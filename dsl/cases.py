@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, tzinfo
+from ipaddress import ip_address
 from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -156,6 +157,11 @@ def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:
             source.report(value, f"{name} is a number", "digits, nine at most")
             return 0
         return int(text)
+    if fact.type == "address" and text:
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            source.report(value, f'"{text}" is not an address', "such as 203.0.113.9")
     if fact.type == "truth":
         if text not in ("true", "false"):
             source.report(value, f"{name} is true or false")

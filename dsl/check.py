@@ -245,7 +245,7 @@ class Checker(ValueChecker):
                     self.report(
                         option, f"a table of dates; this asks about {_KINDS[kind]}", f"date in {name}"
                     )
-                elif not dates and kind not in TEXTUAL:
+                elif table is not None and not dates and kind not in TEXTUAL:
                     self.report(option, f"a table holds numbers as text; this asks about {_KINDS[kind]}")
             case syntax.FactRef():
                 self._list_option(kind, option)

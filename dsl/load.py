@@ -6,6 +6,7 @@ that is broken in one place is still searched for mistakes in all others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
@@ -27,9 +28,11 @@ from dsl.ruleset import Rule, RuleSet
 from dsl.scope import NOTHING_NAMED
 from dsl.shadow import report_shadowed
 from dsl.simulate import RouteTest
-from dsl.source import Source, text_of
+from dsl.source import Source, places, text_of
 from dsl.unasked import report_unasked
 
+# A comment, behind what may have a # in it; a network goes first, for its / begins no pattern.
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[0-9A-Fa-f.:]+/[0-9]|/(?:\\.|[^/\\])+/|(#.*)')
 _RULE_KEYS = ("name", "when", "then")
 _FILE_KEYS = ("rules", "tests", "lists", "groups", "zone")
 
@@ -140,6 +143,7 @@ class _Loader:
         text = text_of(node)
         if not node.style and text.lower() in ("true", "false"):
             text = text.lower()  # YAML's own True is as good as ours
+        _tell_swallowed(source, node, text)
         tree, problems = parse_condition(text)
         checker = Checker(self._known, self._scope)
         if tree is not None:
@@ -150,7 +154,9 @@ class _Loader:
         return tree if good and not checker.broken else None
 
     def _then(self, source: Source, node: ScalarNode) -> tuple[syntax.Node, ...] | None:
-        actions, problems = parse_actions(text_of(node))
+        text = text_of(node)
+        _tell_swallowed(source, node, text)
+        actions, problems = parse_actions(text)
         checker = ActionChecker(self._known, self._scope)
         if actions is not None:
             checker.actions(actions)
@@ -167,6 +173,23 @@ def _entries(source: Source, sections: dict[str, Node], name: str) -> list[Node]
     if node is not None and not _is_empty(node):
         source.report(node, f"{name} is a list", "begin each entry with a hyphen")
     return []
+
+
+def _tell_swallowed(source: Source, node: ScalarNode, text: str) -> None:
+    """Report a comment that goes on where YAML has folded the next line behind it: that says nothing then."""
+    if "#" not in text or node.style == "|":
+        return
+    spots = places(source.text, node)
+    for token in _TOKEN.finditer(text):
+        if token[1] is None:
+            continue
+        first, last = (
+            source.place(spots[at])[0] for at in (token.start(), token.start() + len(token[1]) - 1)
+        )
+        if first != last:
+            hint = "write a | after the key, which keeps its lines apart, or move the comment to the end"
+            message = f"this comment takes in what stands up to line {last}, for YAML makes one line of them"
+            source.report_in(node, token.start(), message, hint)
 
 
 def _report_all(source: Source, node: ScalarNode, problems: Iterable[Problem]) -> bool:

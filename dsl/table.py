@@ -28,6 +28,7 @@ KINDS = (PREFIX, KEY, DATE)
 _LONGEST_RANGE = 3700
 ANY = "*"
 _MOST_TOLD = 20
+_CSV_HINT = 'a quote (") stands before and behind a whole cell; within one it is written twice'
 _REMEMBERED = 10_000
 
 Cell = tuple[int, int, str]
@@ -113,13 +114,17 @@ def read_table(name: str, path: str, text: str) -> tuple[Table | None, list[Diag
 
 def _records(lines: Iterable[list[str]], reading: _Reading) -> Iterator[tuple[int, list[str]]]:
     """Each line that says something, with its number; comments begin with ``#``."""
+    begins = lines.line_num + 1  # type: ignore[attr-defined]
     try:
         for record in lines:
             breathe()
             if record and not record[0].startswith("#"):
+                if reading.quotes % 2 and any("\n" in cell for cell in record):
+                    reading.tell(begins, 'a quote (") begins a cell and never ends', _CSV_HINT)
                 yield lines.line_num, record  # type: ignore[attr-defined]
+            begins, reading.quotes = lines.line_num + 1, 0  # type: ignore[attr-defined]
     except csv.Error as error:
-        reading.tell(lines.line_num, f"this is not CSV: {error}", "")  # type: ignore[attr-defined]
+        reading.tell(begins, f"this is not CSV: {error}", _CSV_HINT)
 
 
 def _from_yaml(source: Source, reading: _Reading) -> Row:
@@ -159,6 +164,7 @@ def _raw(text: str, reading: _Reading) -> Iterator[str]:
     """The lines of a file; ``reading`` has the last one."""
     for line in StringIO(text):
         reading.raw = line
+        reading.quotes += line.count('"')
         yield line
 
 
@@ -172,6 +178,7 @@ class _Reading:
         self.lines: list[dict[str, int]] = []
         self.words: list[list[Cell]] = []
         self.raw = ""
+        self.quotes = 0
         self._kind = PREFIX
 
     def tell(self, line: int, message: str, hint: str) -> None:
@@ -260,6 +267,11 @@ class _Reading:
     def _enter(self, rows: dict[str, Row], line: int, prefix: str, row: Row) -> None:
         if not prefix or " " in prefix:
             self.tell(line, f"{prefix!r} is no prefix", f"digits, with + or without; {ANY} fits every number")
+            return
+        if prefix[0] in "+0123456789" and not (prefix.isascii() and prefix[-1] != ANY):
+            odd = prefix[-1] if prefix.isascii() else next(each for each in prefix if not each.isascii())
+            hint = "digits, with + or without; what stands behind a prefix is left out"
+            self.tell(line, f"no number has {odd!r} in it", hint)
             return
         prefix = "" if prefix == ANY else canonical_user(prefix)
         if prefix in rows:

@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -44,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not sys.warnoptions:
         # What libraries remark of a stranger's certificate names neither a file nor a remedy; we name both.
         warnings.simplefilter("ignore")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What the terminal has no character for is an escape, as on standard error: a peer chose it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             return _run(arguments)

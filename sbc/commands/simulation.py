@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from dsl.addresses import is_uri, read_party
@@ -123,8 +123,29 @@ def _arrival(snapshot: Snapshot, options: argparse.Namespace, now: float) -> tup
     """How the call comes, and what is to be said about its certificate."""
     comes = arrival(snapshot.trunks[options.trunk], snapshot.settings)
     if options.source:
-        comes = comes._replace(source=options.source)
-    return (comes, []) if options.cert is None else _with_certificate(snapshot, comes, options, now)
+        comes = comes._replace(source=_address(options.source))
+    notes = _from_elsewhere(snapshot.trunks[options.trunk], comes.source)
+    if options.cert is None:
+        return comes, notes
+    proved, said = _with_certificate(snapshot, comes, options, now)
+    return proved, [*notes, *said]
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise LocalError(f"--source {text!r} is not an address; such as 203.0.113.9") from None
+
+
+def _from_elsewhere(trunk: Trunk, source: str) -> list[str]:
+    """That calls from an address are let in only where we have connected to it."""
+    if not source or any(ip_address(source) in ip_network(each) for each in trunk.sources):
+        return []
+    where = (
+        f"{source} is in none of the sources of {trunk.trunk} ({', '.join(trunk.sources) or 'it has none'})"
+    )
+    return [f"{where}: from there calls come only on a connection that we have opened", ""]
 
 
 def _with_certificate(

@@ -92,15 +92,33 @@ def _members(directory: Path, name: str, ending: str, tree: Tree) -> list[Path]:
             Diagnostic(name, 0, 0, f"cannot be read: {_reason(error)}", _permission(error))
         )
         return []
-    for entry in entries:
-        breathe()
-        if entry.suffix == ".yml" and ending == ".yaml":
-            hint = f"rename it to {entry.stem}.yaml, or remove it"
-            path = shown(directory, entry)
-            tree.diagnostics.append(
-                Diagnostic(path, 0, 0, "is ignored: only *.yaml is read", hint, "", "warning")
-            )
-    return [entry for entry in entries if entry.suffix == ending and not entry.name.startswith((".", "#"))]
+    return [entry for entry in entries if _is_member(directory, entry, ending, tree)]
+
+
+def _is_member(directory: Path, entry: Path, ending: str, tree: Tree) -> bool:
+    """Whether a file is read; one that only seems to be is told."""
+    breathe()
+    if entry.name.startswith((".", "#")):
+        return False
+    name = entry.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    path = f"{shown(directory, entry.parent)}/{name}"
+    if entry.suffix != ending:
+        if _seems(entry.name, ending):
+            hint = f"rename it to {name.partition('.')[0]}{ending}, or remove it"
+            message = f"is ignored: only *{ending} is read"
+            tree.diagnostics.append(Diagnostic(path, 0, 0, message, hint, "", "warning"))
+        return False
+    if name != entry.name:
+        hint = "rename it: letters of other alphabets are written in UTF-8"
+        tree.diagnostics.append(Diagnostic(path, 0, 0, "the name of this file is not UTF-8", hint))
+        return False
+    return True
+
+
+def _seems(name: str, ending: str) -> bool:
+    """Whether a name ends almost as those do that are read: ``.yml``, ``.YAML``, ``.yaml.txt``."""
+    small = name.strip().lower().removesuffix(".txt")
+    return small.endswith((".yaml", ".yml") if ending == ".yaml" else ending)
 
 
 def _bytes(directory: Path, path: Path, tree: Tree) -> bytes | None:

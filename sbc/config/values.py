@@ -43,8 +43,10 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _counted(cls, given: Any, about: ValidationInfo) -> Any:
-        """``true`` is no number: a limit of it would be a limit of one."""
-        if isinstance(given, bool) and cls.model_fields[about.field_name or ""].annotation in _NUMBERS:
+        """``true`` is no number: a limit of it would be one of one. Times and shares say so themselves."""
+        field = cls.model_fields[about.field_name or ""]
+        own = any([isinstance(each, BeforeValidator) for each in field.metadata])
+        if isinstance(given, bool) and field.annotation in _NUMBERS and not own:
             raise ValueError(
                 f"expected a number, found {str(given).lower()}: write a number, or remove the key"
             )

@@ -65,19 +65,24 @@ def chromium(profile: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
+def complaints(log: str) -> list[str]:
+    """What the browser says of the page; of a slow machine its own pages complain, too."""
+    said = [line for line in log.splitlines() if "CONSOLE" in line or "Refused to" in line]
+    return [line for line in said if "source: chrome://" not in line]
+
+
 def test_chromium_sees_the_page_and_blocks_nothing(address: str, tmp_path: Path) -> None:
     run = chromium(tmp_path, "--dump-dom", address)
     text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", run.stdout)))
     assert "office.lab.example" in text and "no certificate was presented" in text
-    console = [line for line in run.stderr.splitlines() if "CONSOLE" in line or "Refused to" in line]
-    assert console == []
+    assert complaints(run.stderr) == []
 
 
 def test_chromium_sees_the_trust_page(address: str, tmp_path: Path) -> None:
     run = chromium(tmp_path, "--dump-dom", f"{address}/trust")
     text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", run.stdout)))
     assert "CN=Carrier CA,O=Carrier" in text and "one way only" in text
-    assert [line for line in run.stderr.splitlines() if "CONSOLE" in line or "Refused to" in line] == []
+    assert complaints(run.stderr) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 300), (500, 400)])

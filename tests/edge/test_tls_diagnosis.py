@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from gevent.server import StreamServer
 
 from sbc.demo.pki import Issued, LabAuthority
+from sbc.net.doctor.examine import Examiner
 from sbc.tls.events import HandshakeFailed
 from tests.edge.tls_lab import Lab, alert_seen
 from tests.edge.tls_pair import Clear, Door, Pair
@@ -95,3 +97,14 @@ def test_a_dialled_peer_that_answers_in_the_clear(lab: Lab, says: bytes) -> None
     ours = door.outbound("acme")
     Pair(ours, Clear(says)).drive()
     assert ours.failure().failure.kind == "not-tls"
+
+
+def test_the_doctor_does_not_send_you_to_the_doctor(lab: Lab) -> None:
+    """A peer that hangs up is told with what to do about it; without a configuration there is no trunk."""
+    deaf = StreamServer(("127.0.0.1", 0), lambda sock, _peer: sock.close())
+    deaf.start()
+    trunk = lab.trunk("acme", {}, peers=(f"127.0.0.1:{deaf.server_port}",))
+    (visit,) = Examiner(lab.snapshot(), trunk, lab.clock).examine(trunk.peers[0]).visits
+    deaf.stop(timeout=0.1)
+    assert visit.failure is not None and visit.failure.kind == "reset-by-peer"
+    assert "else correct `peers`" in visit.failure.remedy and "sbc doctor" not in visit.failure.remedy

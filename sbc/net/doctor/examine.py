@@ -8,6 +8,7 @@ Then it is dialled once more without verification, only to look (look.py).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from typing import Any, Literal
 
@@ -163,10 +164,13 @@ class Examiner:
             found["doubts"] = tuple(self._doubts.passes)
             found["answer"], found["silence"] = self._ask(session, sock, peer, address)
         except HandshakeError as error:
-            found["failure"] = failed_event(
+            failure = failed_event(
                 error, session, direction="outbound", listener=self._trunk.listener,
                 candidates=(self._trunk.trunk,), remote=address, sni=sni, at=self._clock.now(),
             ).failure  # fmt: skip
+            # Whoever reads it here has asked the doctor, and of a bare HOST:PORT there is no trunk to name.
+            remedy = failure.remedy.partition("; `sbc doctor ")[0]
+            found["failure"] = dataclasses.replace(failure, remedy=remedy)
         return found
 
     def _name(self, judge: Judge, peer: Address) -> str:

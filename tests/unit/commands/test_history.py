@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,22 @@ def test_a_file_is_read_whatever_it_is_called(
 def test_a_directory_in_place_of_the_file_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calls", "history", "-c", str(place), "--records", str(place / "run")]) == 1
     assert "run is a directory: name the file of records" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "486 忙線 für Sie"), ("latin-1", r"486 \u5fd9\u7dda für Sie"),
+        ("ascii", r"486 \u5fd9\u7dda f\xfcr Sie"),
+    ],
+)  # fmt: skip
+def test_a_terminal_without_a_character_for_what_a_peer_said_shows_an_escape(
+    place: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str
+) -> None:
+    """A machine may be set to ISO 8859-1, and a peer refuse in Chinese."""
+    line = record("c9", MAY + 60 * HOUR, status=486, reason="486 忙線 für Sie")
+    (place / "run" / "calls.jsonl").write_text(line + "\n")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert main(["calls", "history", "-c", str(place)]) == 0
+    assert shown in written.getvalue().decode(encoding)

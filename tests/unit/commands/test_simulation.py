@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sbc.base import LocalError
 from sbc.cli import command_line
 from sbc.commands.simulation import simulated
 from tests.playbook.stage import snapshot
@@ -74,3 +75,27 @@ def test_a_peer_is_verified_for_certain_only_where_nobody_else_is_let_in(
 def test_without_tls_nothing_of_tls_is_a_guess() -> None:
     answer = tried('tls.version == "TLSv1.3" or peer.verified or peer.pin == "sha256/00"', trunk="plain")
     assert answer["assumed"] == {} and answer["facts"]["tls.version"] == ""
+
+
+@pytest.mark.parametrize("source", ["300.1.1.1", "10.0.0.0/8", "gw.example", "fe80::zz"])
+def test_a_source_that_is_no_address_is_refused(source: str) -> None:
+    with pytest.raises(LocalError, match="is not an address"):
+        tried("true", "--source", source)
+
+
+def test_a_source_is_seen_as_a_running_sbc_sees_it() -> None:
+    answer = tried('source == "2001:db8::1"', "--source", "2001:DB8:0::1", sources=["2001:db8::/32"])
+    assert answer["decision"]["status"] == 403
+    assert answer["notes"] == []
+
+
+def test_a_source_that_the_trunk_does_not_let_in_is_told() -> None:
+    (note, _) = tried("true", "--source", "192.0.2.1", sources=["198.51.100.0/24"])["notes"]
+    assert note == (
+        "192.0.2.1 is in none of the sources of office (198.51.100.0/24):"
+        " from there calls come only on a connection that we have opened"
+    )
+
+
+def test_a_number_with_blanks_is_the_number() -> None:
+    assert tried("true", "--to", "+49 30 1234", "--from", "0900 1")["facts"]["to.user"] == "+49301234"

@@ -34,6 +34,45 @@ def places(diagnostics: tuple[Diagnostic, ...]) -> list[str]:
     return [f"{each.path}:{each.line}" for each in diagnostics if "no intermediate" not in each.message]
 
 
+def test_a_file_that_only_seems_to_be_read_is_told(write: Write) -> None:
+    names = ("routes.d/20.YAML", "routes.d/30.yaml.txt", "routes.d/40.yml", "trunks.d/b.Yaml", "hooks/a.PY")
+    unnoticed = ("routes.d/10.yaml~", "routes.d/.10.yaml.swp", "routes.d/#10.yaml#", "routes.d/README")
+    told = build(write(dict.fromkeys((*names, *unnoticed), "?"))).warnings
+    found = {each.path: each.message for each in told if "is ignored" in each.message}
+    assert found == {
+        name: f"is ignored: only *{'.py' if name.endswith('PY') else '.yaml'} is read" for name in names
+    }
+    hints = {each.path: each.hint for each in told if each.path in names}
+    assert hints["routes.d/30.yaml.txt"] == "rename it to 30.yaml, or remove it"
+
+
+@pytest.mark.parametrize("name", ["routes.d/b\udcfcro.yaml", "trunks.d/b\udcfcro.yaml", "hooks/b\udcfcro.py"])
+def test_a_file_whose_name_is_not_utf_8_is_told(write: Write, name: str) -> None:
+    directory = write({})
+    (directory / name).parent.mkdir(exist_ok=True)
+    (directory / name).write_text("")
+    (told,) = [each for each in refused(directory) if each.severity == "error"]
+    assert (told.path, told.message) == (
+        name.replace("\udcfc", r"\xfc"),
+        "the name of this file is not UTF-8",
+    )
+    (directory / name).rename(directory / name.replace("\udcfc", "\u00fc"))
+    if name.startswith("routes"):
+        (directory / name.replace("\udcfc", "\u00fc")).write_text("rules: []\n")
+        build(directory)
+
+
+def test_a_broken_table_is_told_alone(write: Write) -> None:
+    rule = "rules:\n  - name: out\n    when: date in table.holidays\n    then: reject 480\n"
+    files = {
+        "sbc.yaml": f"{SBC}tables: {{holidays: h.csv}}\n",
+        "h.csv": "date,x\n24.12.,1\n",
+        "routes.d/10.yaml": rule,
+    }
+    told = [each for each in refused(write(files)) if "no intermediate" not in each.message]
+    assert [(each.path, each.line) for each in told] == [("h.csv", 2)]
+
+
 class TestARightOne:
     def test_it_holds_what_the_files_say(self, write: Write) -> None:
         snapshot = build(write({"hooks/a.py": "def on_route(facts, decision):\n    return None\n"}))

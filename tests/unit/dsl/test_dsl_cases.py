@@ -117,3 +117,13 @@ def test_what_a_redirect_says_of_downgrades_can_be_expected() -> None:
 def test_a_number_that_is_none_is_told(port: str) -> None:
     (told,) = check(f"{{trunk: teams, to.port: {port}}}", "{reject: 404}")
     assert (told.message, told.hint) == ("to.port is a number", "digits, nine at most")
+
+
+@pytest.mark.parametrize("source", ["10.0.0.0/8", "300.0.0.1", "gw.example"])
+def test_a_source_that_is_no_address_is_told(source: str) -> None:
+    (told,) = check(f"{{trunk: teams, source: {source}}}", "{reject: 404}")
+    assert (told.message, told.hint) == (f'"{source}" is not an address', "such as 203.0.113.9")
+
+
+def test_given_a_number_with_blanks_it_is_the_number() -> None:
+    assert check(GOLD.replace('to: "49"', "to: 49 30"), '{to.user: "+4930"}') == []

@@ -106,3 +106,36 @@ def test_a_price_that_is_a_number_is_held_to_the_cap() -> None:
     assert rules is not None
     for called, rule in (("4930", "least cost"), ("4940", "least cost"), ("88", "too expensive")):
         assert rules.decide(Facts(ruri_user=called)).rule.startswith(rule)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('49,"a,1\n43,b,1\n44,c,1\n', 2),
+        ('48,a,1\n49,"a,1\n43,"b",1\n', 3),
+        ('48,a,1\n49,"a,1\n', 3),
+    ],
+)
+def test_a_quote_that_is_not_closed_takes_no_rows_away(rows: str, line: int) -> None:
+    found, problems = read_table("rates", "rates.csv", HEAD + rows)
+    assert found is None
+    assert problems[0].line == line
+    assert problems[0].message == 'a quote (") begins a cell and never ends'
+    assert "before and behind a whole cell" in problems[0].hint
+
+
+def test_a_cell_in_quotes_may_have_commas_quotes_and_lines() -> None:
+    found = table('prefix,x\n49,"a, ""b""\nc"\n')
+    assert found.row("4930") == ("", 'a, "b"\nc')
+
+
+@pytest.mark.parametrize(("prefix", "odd"), [("49*", "*"), ("+49*", "*"), ("49\u20133", "\u2013")])
+def test_a_prefix_that_no_number_has_is_told(prefix: str, odd: str) -> None:
+    found, problems = read_table("rates", "rates.csv", f"{HEAD}{prefix},a,1\n")
+    assert found is None
+    assert [each.message for each in problems] == [f"no number has {odd!r} in it"]
+
+
+@pytest.mark.parametrize("prefix", ["*21#", "*", "alice", "+49-30", "(030)"])
+def test_a_prefix_may_be_a_service_code_or_a_name(prefix: str) -> None:
+    assert table(f"{HEAD}{prefix},a,1\n")
