@@ -79,6 +79,7 @@ def test_a_connection_whose_other_end_vanished_is_given_up_and_dialled_anew(
         caller.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_on_what_was_dialled_to_a_peer_that_has_left_its_trunk_nothing_begins(
     lab: Lab, transport: str
