@@ -114,6 +114,7 @@ class Checker(ValueChecker):
                         self.named_list(option)
                     elif isinstance(option, syntax.VariableRef):
                         self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
+                    self.stars(node.left, option)
             case syntax.Member():
                 self._member(node)
 
@@ -233,6 +234,7 @@ class Checker(ValueChecker):
             return
         for option in node.options:
             self._option(node.left, kind, option)
+            self.stars(node.left, option)
         if kind != "address":
             self.values(node.left, node.options)
 

@@ -49,6 +49,20 @@ NEVER = [
     ),
 ]
 ACTIONS = [
+    (
+        'set to.host = "10.0.0.1:5060"\ncontinue',
+        "1:15",
+        'no host has ":5060" in it',
+        "the port is none of it",
+    ),
+    ('set to.host = "a b"\ncontinue', "1:15", 'no host is "a b"', "letters, digits, dots and hyphens"),
+    ('set to.user = "sip:1@x"\ncontinue', "1:15", 'no user has "sip:" in it', "a user stands before the @"),
+    (
+        'route "carrier-a" with { set from.user = "1@x" }',
+        "1:42",
+        'no user has "@" in it',
+        "a user stands before the @",
+    ),
     ('Route "a"', "1:1", "unexpected 'Route'", "words of the language are in lower case: route"),
     (
         'route "carrier-a", "carrier-b"',
@@ -139,3 +153,24 @@ def test_what_is_said_of_different_things_is_not_said_twice(then: str) -> None:
 @pytest.mark.parametrize("pattern", [r"^\+49$", r"[$+*^?]+x\^+", r"[]^+]$", "^(?:a|b)$", r"a\$?"])
 def test_a_pattern_whose_repeats_repeat_something_is_good(pattern: str) -> None:
     assert told(f"{HEAD}    when: to.user matches /{pattern}/\n    then: continue\n") == []
+
+
+@pytest.mark.parametrize(
+    ("when", "place"),
+    [
+        ('to.user starts with "0900*"', "6:27"),
+        ('to.user in ["112", "+49 30*"]', "6:26"),
+        ("to.user starts with list.barred", "6:27"),
+        ('from.user starts with ["0900*"]', "6:30"),
+    ],
+)
+def test_a_star_that_stands_for_itself_is_told(when: str, place: str) -> None:
+    lists = 'lists:\n  barred: ["0900*", "*21#"]\n'
+    text = f"{lists}rules:\n  - name: it\n    when: >\n      {when}\n    then: reject 403\n"
+    (found,) = told(text)
+    assert found.startswith(f"~{place} the * of ") and "stands for itself here | if it is what" in found
+
+
+@pytest.mark.parametrize("when", ['to.user == "*21*"', 'to.user starts with "*21"', 'from.display in ["1*"]'])
+def test_a_star_of_a_service_code_is_not(when: str) -> None:
+    assert told(f"{HEAD}    when: |\n      {when}\n    then: reject 403\n") == []
