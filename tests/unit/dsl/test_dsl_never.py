@@ -6,6 +6,22 @@ import pytest
 
 from tests.unit.dsl.test_dsl_mistakes import HEAD, rules, told
 
+SLIPS = [
+    ("time in 22:00-06:00", 14, "a range has two points: 08:00..18:00, mon..fri"),
+    ("day in mon-fri", 11, "a range has two points"),
+    ("date in 24.12.2026", 14, "a date is written year-month-day: 2026-12-24"),
+    ('to.user contains "1"', 9, "a text within another is found by a pattern"),
+    ("time between 08:00 and 09:00", 6, "write in, and a range"),
+    ("to.user =~ /^00/", 9, "write matches"),
+    ("to.user == /^00/", 12, "write matches in the place of =="),
+    ('to.user == ["a"]', 12, "write in, or not in, before a list"),
+    ('to.user in ("a", "b")', 12, 'several values stand in brackets: ["a", "b"]'),
+    ('to.user in "a", "b"', 15, 'several values stand in brackets: ["a", "b"]'),
+    ('to.user matches "^00"', 17, "a pattern stands between slashes: /^00/"),
+    ('ruri.user == "1"', 1, "it is called to.user"),
+    ('caller == "1"', 1, "it is called from.user"),
+    ('to.domain == "a"', 1, "it is called to.host"),
+]
 NEVER = [
     ("to.user in 0900..0999", "1:12", "text is never in this range", "a block of numbers is one of texts"),
     ("to.user == 0900", "1:12", "text is compared with a number; that is never equal", 'write "0900"'),
@@ -49,6 +65,8 @@ NEVER = [
     ),
 ]
 ACTIONS = [
+    ('if sips then route "carrier-a"', "1:1", "unexpected 'if'", "a condition stands in the rule's `when`"),
+    ("drop", "1:1", "unexpected 'drop'", "write reject 403"),
     (
         'set to.host = "10.0.0.1:5060"\ncontinue',
         "1:15",
@@ -94,6 +112,12 @@ def test_what_no_call_has_is_told(condition: str, place: str, message: str, hint
     assert where == f"{line + 5}:{col + 6}"
     assert said.partition(" | ")[0] == message
     assert said.partition(" | ")[2].startswith(hint)
+
+
+@pytest.mark.parametrize(("condition", "col", "hint"), SLIPS, ids=[each[0] for each in SLIPS])
+def test_what_another_language_writes_is_told_in_ours(condition: str, col: int, hint: str) -> None:
+    (found,) = told(f"{HEAD}    when: |\n      {condition}\n    then: reject 403\n")
+    assert found.startswith(f"6:{col + 6} ") and found.partition(" | ")[2].startswith(hint), found
 
 
 @pytest.mark.parametrize(("action", "place", "message", "hint"), ACTIONS, ids=[each[0] for each in ACTIONS])
