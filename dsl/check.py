@@ -39,6 +39,19 @@ _KINDS = {
 ORDERED = ("number", "clock", "day", "date")
 _LOWER_FIRST = "the lower end stands first"
 _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# What others call it: the nearest name would be that of another fact.
+_ELSEWHERE = {
+    **dict.fromkeys(("ruri", "ruri.user", "request.user", "called", "callee", "dialed", "number"), "to.user"),
+    **dict.fromkeys(("to.number", "destination", "did"), "to.user"),
+    **dict.fromkeys(("ruri.host", "to.domain", "domain", "to.ip"), "to.host"),
+    **dict.fromkeys(("caller", "calling", "from.number", "cli", "callerid", "caller_id"), "from.user"),
+    "from.domain": "from.host",
+    **dict.fromkeys(("ip", "address", "src", "source.ip", "source_ip", "peer.ip", "remote"), "source"),
+    **dict.fromkeys(("codec", "codecs", "sdp.codec"), "sdp.codecs"),
+    **dict.fromkeys(("weekday", "dow"), "day"),
+    "hour": "time.hour",
+    "minute": "time.minute",
+}
 # Those that go round do so under another name.
 _EMPTY_HINTS = {
     "time.hour": "over midnight it is written with times: time in 22:00..06:00",
@@ -114,6 +127,7 @@ class Checker(ValueChecker):
                         self.named_list(option)
                     elif isinstance(option, syntax.VariableRef):
                         self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
+                    self.stars(node.left, option)
             case syntax.Member():
                 self._member(node)
 
@@ -153,7 +167,12 @@ class Checker(ValueChecker):
             if node.name.startswith(kind):
                 self.report(node, f"{node.name} cannot stand here", usage)
                 return None
-        hint = suggest(node.name, FACTS) or f'text is written in quotes: "{node.name}"'
+        other = _ELSEWHERE.get(node.name.lower(), "")
+        hint = (
+            f"it is called {other}"
+            if other
+            else suggest(node.name, FACTS) or f'text is written in quotes: "{node.name}"'
+        )
         if (day := node.name.lower()[:3]) in DAYS and node.name.lower() in (day, *_DAY_NAMES):
             hint = f"days are {', '.join(DAYS)}: write {day}"
         self.report(node, f"there is no fact {node.name!r}", hint)
@@ -233,6 +252,7 @@ class Checker(ValueChecker):
             return
         for option in node.options:
             self._option(node.left, kind, option)
+            self.stars(node.left, option)
         if kind != "address":
             self.values(node.left, node.options)
 

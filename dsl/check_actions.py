@@ -7,6 +7,7 @@ from typing import Literal
 
 from dsl import syntax
 from dsl.check import Checker
+from dsl.check_values import no_host, no_user
 from dsl.names import suggest
 from dsl.ownership import copy_refusal, remove_refusal, set_refusal
 from dsl.parse import Problem
@@ -168,6 +169,9 @@ class ActionChecker(Checker):
         elif part.name.endswith(".scheme") and isinstance(value, syntax.Text) and value.value not in SCHEMES:
             hint = 'write "tel", or "sip" for what the trunk\'s `scheme` says'
             self.report(value, f'no URI of a call is written with "{value.value}"', hint)
+        elif isinstance(value, syntax.Text):
+            can_be = {"user": no_user, "host": no_host}.get(part.name.rpartition(".")[2])
+            self.refuse(value, can_be(value.value) if can_be is not None else None)
 
     def _param(self, action: syntax.SetParamAction) -> None:
         if action.whose not in SIDES:

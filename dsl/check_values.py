@@ -20,6 +20,7 @@ from dsl.table import PREFIX, Table
 
 _SCHEME = re.compile(r"(?:sips?|tel):", re.IGNORECASE).match
 _NOT_OF_USERS = re.compile(r'[<>"@]').search
+_STARRED = re.compile(r"\+?[0-9][0-9 ().-]*\*+").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9._-]+").fullmatch
 # RE2 lets a place be repeated, as in /^+49/: that is any 49 at the beginning, and never +49.
 _ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
@@ -99,8 +100,21 @@ class ValueChecker(Names):
         if fact.type == "address" and text and not _is_address(text):
             return f'"{text}" is not an address', "networks are asked with in, names are not"
         if fact.attribute in USERS:
-            return _no_user(text)
-        return _no_host(text) if fact.type == "host" else None
+            return no_user(text)
+        return no_host(text) if fact.type == "host" else None
+
+    def stars(self, node: syntax.Node, option: syntax.Node) -> None:
+        """A star behind a number, which stands for itself in a rule, as it does not in the access list."""
+        texts: tuple[str, ...] = ()
+        if isinstance(option, syntax.Text):
+            texts = (option.value,)
+        elif isinstance(option, syntax.FactRef):
+            texts = self._scope.lists.get(option.name.removeprefix(LIST), ())
+        if isinstance(node, syntax.FactRef) and FACTS[node.name].attribute in USERS:
+            for text in [each for each in texts if _STARRED(each)][:3]:
+                hint = f'if it is what numbers begin with: starts with "{text.rstrip("*")}"'
+                message = f'the * of "{text}" stands for itself here'
+                self.problems.append(Problem(option.start, message, hint, "warning"))
 
     def network(self, option: syntax.Node, text: str) -> None:
         """Check that ``text`` is an address or a network."""
@@ -146,7 +160,7 @@ def _literally(char: str) -> str:
     return f"{char} says how often what stands before it is repeated; itself it is written \\{char}"
 
 
-def _no_user(text: str) -> tuple[str, str] | None:
+def no_user(text: str) -> tuple[str, str] | None:
     """Why no user is ever this; a number in it may be written with whatever helps the eye."""
     scheme = _SCHEME(text)
     rest = text[scheme.end() :] if scheme else text
@@ -160,14 +174,14 @@ def _no_user(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _no_host(text: str) -> tuple[str, str] | None:
+def no_host(text: str) -> tuple[str, str] | None:
     """Why no host is ever this."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not bare or _HOST(bare) or (":" in bare and _is_address(bare)):
         return None
     name, colon, port = bare.rpartition(":")
     if colon and port.isdigit() and _HOST(name):
-        return f'no host has "{colon}{port}" in it', f'the port is a fact of its own: write "{name}"'
+        return f'no host has "{colon}{port}" in it', f'the port is none of it: write "{name}"'
     if bare.startswith("*."):
         return 'no host has "*" in it', f'a domain is asked with its end: ends with "{bare[1:]}"'
     return f'no host is "{text}"', "letters, digits, dots and hyphens, or an address"

@@ -178,7 +178,47 @@ def _explain(error: UnexpectedInput, text: str, start: str) -> Problem:
     return Problem(offset, f"unexpected {found!r}", _hint(text, offset, found, expected, start))
 
 
+# What other languages call it, and how it is said here.
+_ELSEWHERE = {
+    "is": "compare with ==",
+    "equals": "compare with ==",
+    "contains": "a text within another is found by a pattern: matches /abc/; a value of a list by ==",
+    "like": "write matches /pattern/",
+    "between": "write in, and a range: time in 08:00..18:00",
+    "if": "a condition stands in the rule's `when`",
+    "drop": "write reject 403",
+    "return": "write continue, or how the call ends: route, reject or redirect",
+}
+_BEFORE_RANGE = re.compile(r"(?:\d|mon|tue|wed|thu|fri|sat|sun)\s*\Z").search
+_DOTTED_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}").match
+
+
+def _operator_slip(text: str, offset: int, found: str) -> str:
+    """What to write instead of an operator, a range or a list as another language has it; "" for others."""
+    before = text[:offset].rstrip()
+    if found in _ELSEWHERE:
+        return _ELSEWHERE[found]
+    if text.startswith("=~", offset):
+        return "write matches"
+    if found == "-" and _BEFORE_RANGE(before):
+        return "a range has two points: 08:00..18:00, mon..fri, 2026-12-24..2026-12-26"
+    if before.endswith("matches") and found.startswith('"'):
+        return f"a pattern stands between slashes: /{found[1:-1]}/"
+    if before.endswith(("==", "!=")) and found[:1] in ("/", "["):
+        return (
+            "write matches in the place of ==" if found[:1] == "/" else "write in, or not in, before a list"
+        )
+    if (found == "(" and before.endswith((" in", "with"))) or (found == "," and '"' in before[-1:]):
+        return 'several values stand in brackets: ["a", "b"]'
+    if _DOTTED_DATE(text, len(text[:offset].rstrip("0123456789."))):
+        return "a date is written year-month-day: 2026-12-24"
+    return ""
+
+
 def _hint(text: str, offset: int, found: str, expected: set[str], start: str) -> str:
+    if slip := _operator_slip(text, offset, found):
+        if start == "condition" or found in ("if", "drop", "return"):
+            return slip
     if found in _SLIPS:
         return _SLIPS[found]
     if found == "=":

@@ -6,6 +6,22 @@ import pytest
 
 from tests.unit.dsl.test_dsl_mistakes import HEAD, rules, told
 
+SLIPS = [
+    ("time in 22:00-06:00", 14, "a range has two points: 08:00..18:00, mon..fri"),
+    ("day in mon-fri", 11, "a range has two points"),
+    ("date in 24.12.2026", 14, "a date is written year-month-day: 2026-12-24"),
+    ('to.user contains "1"', 9, "a text within another is found by a pattern"),
+    ("time between 08:00 and 09:00", 6, "write in, and a range"),
+    ("to.user =~ /^00/", 9, "write matches"),
+    ("to.user == /^00/", 12, "write matches in the place of =="),
+    ('to.user == ["a"]', 12, "write in, or not in, before a list"),
+    ('to.user in ("a", "b")', 12, 'several values stand in brackets: ["a", "b"]'),
+    ('to.user in "a", "b"', 15, 'several values stand in brackets: ["a", "b"]'),
+    ('to.user matches "^00"', 17, "a pattern stands between slashes: /^00/"),
+    ('ruri.user == "1"', 1, "it is called to.user"),
+    ('caller == "1"', 1, "it is called from.user"),
+    ('to.domain == "a"', 1, "it is called to.host"),
+]
 NEVER = [
     ("to.user in 0900..0999", "1:12", "text is never in this range", "a block of numbers is one of texts"),
     ("to.user == 0900", "1:12", "text is compared with a number; that is never equal", 'write "0900"'),
@@ -49,6 +65,22 @@ NEVER = [
     ),
 ]
 ACTIONS = [
+    ('if sips then route "carrier-a"', "1:1", "unexpected 'if'", "a condition stands in the rule's `when`"),
+    ("drop", "1:1", "unexpected 'drop'", "write reject 403"),
+    (
+        'set to.host = "10.0.0.1:5060"\ncontinue',
+        "1:15",
+        'no host has ":5060" in it',
+        "the port is none of it",
+    ),
+    ('set to.host = "a b"\ncontinue', "1:15", 'no host is "a b"', "letters, digits, dots and hyphens"),
+    ('set to.user = "sip:1@x"\ncontinue', "1:15", 'no user has "sip:" in it', "a user stands before the @"),
+    (
+        'route "carrier-a" with { set from.user = "1@x" }',
+        "1:42",
+        'no user has "@" in it',
+        "a user stands before the @",
+    ),
     ('Route "a"', "1:1", "unexpected 'Route'", "words of the language are in lower case: route"),
     (
         'route "carrier-a", "carrier-b"',
@@ -80,6 +112,12 @@ def test_what_no_call_has_is_told(condition: str, place: str, message: str, hint
     assert where == f"{line + 5}:{col + 6}"
     assert said.partition(" | ")[0] == message
     assert said.partition(" | ")[2].startswith(hint)
+
+
+@pytest.mark.parametrize(("condition", "col", "hint"), SLIPS, ids=[each[0] for each in SLIPS])
+def test_what_another_language_writes_is_told_in_ours(condition: str, col: int, hint: str) -> None:
+    (found,) = told(f"{HEAD}    when: |\n      {condition}\n    then: reject 403\n")
+    assert found.startswith(f"6:{col + 6} ") and found.partition(" | ")[2].startswith(hint), found
 
 
 @pytest.mark.parametrize(("action", "place", "message", "hint"), ACTIONS, ids=[each[0] for each in ACTIONS])
@@ -139,3 +177,24 @@ def test_what_is_said_of_different_things_is_not_said_twice(then: str) -> None:
 @pytest.mark.parametrize("pattern", [r"^\+49$", r"[$+*^?]+x\^+", r"[]^+]$", "^(?:a|b)$", r"a\$?"])
 def test_a_pattern_whose_repeats_repeat_something_is_good(pattern: str) -> None:
     assert told(f"{HEAD}    when: to.user matches /{pattern}/\n    then: continue\n") == []
+
+
+@pytest.mark.parametrize(
+    ("when", "place"),
+    [
+        ('to.user starts with "0900*"', "6:27"),
+        ('to.user in ["112", "+49 30*"]', "6:26"),
+        ("to.user starts with list.barred", "6:27"),
+        ('from.user starts with ["0900*"]', "6:30"),
+    ],
+)
+def test_a_star_that_stands_for_itself_is_told(when: str, place: str) -> None:
+    lists = 'lists:\n  barred: ["0900*", "*21#"]\n'
+    text = f"{lists}rules:\n  - name: it\n    when: >\n      {when}\n    then: reject 403\n"
+    (found,) = told(text)
+    assert found.startswith(f"~{place} the * of ") and "stands for itself here | if it is what" in found
+
+
+@pytest.mark.parametrize("when", ['to.user == "*21*"', 'to.user starts with "*21"', 'from.display in ["1*"]'])
+def test_a_star_of_a_service_code_is_not(when: str) -> None:
+    assert told(f"{HEAD}    when: |\n      {when}\n    then: reject 403\n") == []
