@@ -60,6 +60,7 @@ _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:/ ?s)?").fullmatch
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*))):([0-9]{1,5})").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
 _ACCOUNT = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+").fullmatch
+_PRINTABLE = re.compile(r"[!-~](?:[ -~]{0,98}[!-~])?").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?").fullmatch
 _SIZE = re.compile(r"([0-9]{1,15}) ?([KMGTkmgt]?)(?:i?B)?").fullmatch
@@ -298,6 +299,12 @@ def _account(text: str) -> str:
     return text
 
 
+def _agent(text: str) -> str:
+    if not _PRINTABLE(text):
+        raise ValueError(f"{text!r} cannot be sent as a name: write printable ASCII, such as Portcullis")
+    return text
+
+
 def _suite(text: str) -> str:
     return _one_of(text, SUITES, "an SRTP suite")
 
@@ -359,6 +366,7 @@ SrvDomain = Annotated[str, AfterValidator(_srv)]
 HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
+AgentName = Annotated[str, AfterValidator(_agent)]
 AccountName = Annotated[str, AfterValidator(_account)]
 OfferedCodec = Annotated[str, AfterValidator(_offered)]
 BodyKind = Annotated[str, AfterValidator(_body)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbc.base import Address
-from sbc.config.model import Trunk
+from sbc.config.model import Settings, Trunk
 from sbc.config.server import Server
 from sbc.config.values import parse_address, parse_dscp, parse_duration, parse_ports
 
@@ -136,3 +136,9 @@ def test_a_name_may_have_digits(host: str) -> None:
 def test_a_name_has_no_empty_part() -> None:
     with pytest.raises(ValueError, match="nothing between two dots"):
         parse_address("a..example:5060")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\r\nX-Evil: 1", "a\x00", "Br\u00fccke", "x" * 101])
+def test_a_name_that_cannot_be_sent_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be sent as a name"):
+        Settings.model_validate({"user_agent": name})
