@@ -104,7 +104,10 @@ def _divided(body: bytes, delimiter: bytes) -> Body:
     sdp: bytes | None = None
     parts: list[Part] = []
     before = 0
-    for octets in _pieces(body, delimiter):
+    pieces = _pieces(body, delimiter)
+    if not pieces:  # what is offered in them must not be taken for no offer
+        raise PeerError("a multipart body that its boundary does not divide")
+    for octets in pieces:
         head, _, content = (b"\r\n" + octets).partition(b"\r\n\r\n")
         kind, required = _read(head[2:].decode("latin-1"))
         if kind == SDP and sdp is None:

@@ -135,10 +135,11 @@ class Engine(Desk):
     ) -> None:
         """A final answer to an INVITE that is not as it should be still wants its ACK (RFC 3261 17.1.1.3).
 
-        A refusal is one all the same. What a 2xx says is not believed: it is hung up (13.2.2.4).
+        A refusal is one all the same. What a 2xx says is not believed: it is hung up (13.2.2.4). Whoever
+        answers a probe is there, however it says so.
         """
         reduced = essentials(response) if response.status >= 200 else None
-        if reduced is None or reduced.cseq.method != "INVITE":
+        if reduced is None or reduced.cseq.method not in ("INVITE", "OPTIONS"):
             return
         client = self.transactions.receive_response(flow, reduced, at, out)
         if client is None:

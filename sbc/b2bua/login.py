@@ -13,7 +13,7 @@ from hashlib import sha256
 from sbc.base import PeerError
 from sbc.config.users import Users
 from sbc.ids import Ids
-from sbc.sip.digest import Credentials, parse_credentials
+from sbc.sip.digest import Credentials, parse_credentials, proves_nothing
 from sbc.sip.digest_server import DigestServer, Verdict
 from sbc.sip.message import Request, Response
 
@@ -79,11 +79,11 @@ class Login:
         of their own (RFC 3261 22.3), or where it only says who it is: an empty response tries nothing, and
         some send one before they are asked (3GPP TS 24.229 5.1.1.2).
         """
-        given = _given(request)
+        given = [each for each in _given(request) if each.response]
         for credentials in given:
-            if credentials.realm == realm and credentials.response:
+            if credentials.realm == realm:
                 return credentials.username
-        return None if given else ""
+        return None if given or all(map(proves_nothing, _values(request))) else ""
 
     def astray(self, request: Request, users: Users, realm: str, at: float) -> str:
         """Why a right password of ``realm`` proves nothing in ``request``; "" where none is right."""
@@ -138,12 +138,17 @@ class Login:
 def _given(request: Request) -> list[Credentials]:
     """Every credentials of either header that can be read."""
     found: list[Credentials] = []
-    for header in _HEADERS:
-        for value in request.headers.get_all(header)[:MOST_CREDENTIALS]:
-            credentials = _read(value)
-            if credentials is not None:
-                found.append(credentials)
+    for value in _values(request):
+        credentials = _read(value)
+        if credentials is not None:
+            found.append(credentials)
     return found
+
+
+def _values(request: Request) -> list[str]:
+    return [
+        value for header in _HEADERS for value in request.headers.get_all(header)[:MOST_CREDENTIALS]
+    ]  # fmt: skip
 
 
 def _read(value: str) -> Credentials | None:

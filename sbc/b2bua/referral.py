@@ -18,8 +18,9 @@ from typing import Final, Literal
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
 from sbc.b2bua.call import Call, admit_caller, carry_on, count, counted_on
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
-from sbc.b2bua.desk import NOBODY, Desk
+from sbc.b2bua.desk import NOBODY, Awaiting, Desk, Subject
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg, Side, other
@@ -36,6 +37,7 @@ from sbc.policy.acl import Rule
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import REASONS, Request, Response
+from sbc.sip.q850 import UNSPECIFIED
 from sbc.sip.transactions import ServerTransaction
 from sbc.sip.uri import parse_name_addr
 
@@ -284,7 +286,7 @@ class Referral:
             count(new, leg.trunk)
         carry_on(new, old, self.side, at)
         out.append(Note("transferred", old.id, {"by": new.referred[0], "to": new.called, "as": new.id}))
-        self._notify(200, True, at, out)
+        self._tell_and_hang_up(at, out)
         by: Literal["caller", "callee"] = "caller" if self.side == "a" else "callee"
         fire(old, "moved", at, out, Ending("transferred", by, side=near))
         self._part()
@@ -293,6 +295,18 @@ class Referral:
             answered.on_ack(with_sdp(new.ack(fork, "a", answered.cseq), answer), at, out)
         else:
             answered.acknowledged(at, out)
+
+    def _tell_and_hang_up(self, at: float, out: list[Command]) -> None:
+        """Whoever referred is told that it went well, and hung up on when it has heard that."""
+        call, dialog = self.call, self.fork.dialog(self.side)
+        if self._silent or self._told_in is not None or dialog.state != "confirmed":
+            self._notify(200, True, at, out)
+            return
+        leg = call.leg(self.side)
+        bye = dialog.request("BYE", via=leg.via(call.desk.ids.branch()), contact=leg.contact, cseq=0)
+        explain(bye.headers, leg.trunk, UNSPECIFIED)
+        self._notify(200, True, at, out, _Farewell(call, leg, dialog, bye))
+        dialog.end()
 
     def on_refused(self, status: int, at: float, out: list[Command]) -> None:
         """The one who was referred does not take the new call; it may be gone."""
@@ -344,7 +358,9 @@ class Referral:
         """Whoever referred may hang up."""
         return side == self.side
 
-    def _notify(self, status: int, final: bool, at: float, out: list[Command]) -> None:
+    def _notify(
+        self, status: int, final: bool, at: float, out: list[Command], user: Awaiting = NOBODY
+    ) -> None:
         """Tell whoever referred what has come of it so far, each thing once (RFC 3515 2.4.4)."""
         if self._silent or (status in self._told and not final):
             return
@@ -359,7 +375,39 @@ class Referral:
         headers.add("Subscription-State", state)
         headers.add("Content-Type", "message/sipfrag;version=2.0")
         request.body = f"SIP/2.0 {status} {REASONS.get(status, 'Unknown')}\r\n".encode("ascii", "replace")
-        call.desk.send(call, leg, dialog, request, NOBODY, at, out)
+        call.desk.send(call, leg, dialog, request, user, at, out)
+
+
+class _Farewell:
+    """Hangs up on whoever referred once that has answered the last NOTIFY, or does not answer it.
+
+    A BYE right behind it may overtake it: the dialog is over then, the NOTIFY gets 481, and whoever referred
+    never learns that it went well, and keeps what it holds for that (RFC 3515 2.4.4, RFC 5057 5.2).
+    """
+
+    __slots__ = ("_about", "_bye", "_dialog", "_to", "call", "leg")
+
+    def __init__(self, about: Call, to: Leg, dialog: Dialog, bye: Request) -> None:
+        self.call: Subject | None = None
+        self.leg: Leg | None = None
+        self._about = about
+        self._to = to
+        self._dialog = dialog
+        self._bye = bye  # ready, but for its number: that comes after the NOTIFY's, were it sent twice
+
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
+        """It has heard it."""
+        if response.status >= 200:
+            self._hang_up(at, out)
+
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
+        """It is silent, or cannot be reached."""
+        self._hang_up(at, out)
+
+    def _hang_up(self, at: float, out: list[Command]) -> None:
+        self._dialog.local_cseq += 1
+        self._bye.headers.set("CSeq", f"{self._dialog.local_cseq} BYE")
+        self._about.desk.send(self._about, self._to, self._dialog, self._bye, NOBODY, at, out)
 
 
 def _urgency(desk: Desk, party: Trunk, to: ReferTo, at: float) -> Urgency:

@@ -108,3 +108,17 @@ def seconds(text: str | None) -> int | None:
 def kept(response: Response, name: str) -> tuple[str, ...]:
     """The values of a list that the registrar gives us to keep, such as Service-Route."""
     return tuple([each for each in response.headers.values(name) if len(each) <= LONGEST_KEPT][:MOST_KEPT])
+
+
+def service_route(response: Response) -> tuple[str, ...]:
+    """The route that the registrar wants calls to take (RFC 3608 6.1).
+
+    None where a place of it cannot be read: every call would be refused for it. One that lacks its brackets
+    gets them, for behind those its parameters are of the URI, as they are meant.
+    """
+    values = [each if "<" in each else f"<{each}>" for each in kept(response, "Service-Route")]
+    for each in values:
+        found = _read(each)
+        if found is None or found.uri.scheme not in ("sip", "sips"):
+            return ()
+    return tuple(values)

@@ -20,7 +20,16 @@ from sbc.b2bua.desk import Desk, Subject
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.peers import Home
 from sbc.b2bua.proofs import CHALLENGES, Given, repeat
-from sbc.b2bua.register import address_of_record, contact, granted_by, kept, register, retry_after, seconds
+from sbc.b2bua.register import (
+    address_of_record,
+    contact,
+    granted_by,
+    kept,
+    register,
+    retry_after,
+    seconds,
+    service_route,
+)
 from sbc.base import Address
 from sbc.config.model import Registration as Terms
 from sbc.config.model import Trunk
@@ -353,7 +362,8 @@ class Registration:
         if least is None or not asked < least <= MOST_MINIMUM:
             self._on_refused(f"423 {response.reason}: it names no time that can be asked for", at, out)
             return
-        turn.lengthened, self._minimum = True, least
+        # A registrar that takes each nonce once challenges this one anew, and need not call that stale.
+        turn.lengthened, turn.given, self._minimum = True, Given(), least
         request = repeat(turn.request, self._cseq + 1, self._desk.ids.branch())
         request.headers.set("Expires", str(least))
         self._desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
@@ -379,7 +389,7 @@ class Registration:
         self.state, self.reason, self.flow, self._failures = "registered", "", turn.flow, 0
         self.until = at + granted
         self.due = at + max(1.0, granted - AHEAD if granted > 2 * AHEAD else granted / 2)
-        self.routes = kept(response, "Service-Route")
+        self.routes = service_route(response)
         self.associated = kept(response, "P-Associated-URI")
         assert self.peer is not None, "it was asked"
         self._desk.peers.homes[self.trunk.trunk] = Home(self.peer, self.routes)

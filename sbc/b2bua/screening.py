@@ -204,7 +204,7 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     if kind == SDP:
         return None
     types = media_types(trunk.bodies if trunk is not None else ())
-    if kind == "multipart/mixed":
+    if kind.startswith("multipart/"):  # of whatever kind, it is read as mixed (RFC 2046 5.1.3, RFC 5621 3.1)
         if not any(part.required for part in lost(read_body(request).parts, types)):
             return None
     elif kind in types:

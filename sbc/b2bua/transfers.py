@@ -30,7 +30,7 @@ _SCHEMES: Final = ("sip", "sips", "tel")
 _OF_ITSELF: Final = ("Privacy", "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 # What a URI's header may hold unescaped (RFC 3261 25.1, hnv-unreserved).
 _UNESCAPED: Final = "[]/?:+$-_.!~*'()"
-_STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
+_STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2}(?: [ -~]{0,100}|(?=[\r\n]|\Z))").match
 # What a Call-ID or tag may hold that was escaped in a URI: it goes on as part of a header.
 _PRINTABLE: Final = re.compile("[!-~]+").fullmatch
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)

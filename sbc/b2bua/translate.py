@@ -252,7 +252,7 @@ def redirect_contact(target: str) -> str | None:
         return None
     if uri.scheme == "tel":
         return f"<{uri}>"
-    if uri.scheme not in ("sip", "sips"):
+    if uri.scheme not in ("sip", "sips") or ("@" in target and not uri.user):
         return None
     return f"<{uri.with_(user=uri.user)}>"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sbc.media.errors import MediaRefused
 from sbc.media.formats import Formats, formats_of
 from sbc.media.listening import Audience, Both
 from sbc.media.places import Place
@@ -9,7 +10,7 @@ from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg, pair
 from sbc.media.renumbered import numbers
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media, Origin
+from sbc.media.sdp import Media, Origin, unused
 from sbc.media.terms import Endpoint, Terms, is_secure
 
 
@@ -84,15 +85,16 @@ class Plan:
 
 
 class Offer:
-    """The offer that is open or was answered last."""
+    """The offer that is open or was answered last, of so many ``lines`` as whoever made it has written."""
 
     __slots__ = (
-        "answer", "answered", "held", "known", "ours", "plans", "sdp", "side", "theirs", "told", "written",
+        "answer", "answered", "held", "known", "lines", "ours", "plans", "sdp", "side", "theirs", "told",
+        "written",
     )  # fmt: skip
 
     def __init__(
         self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int,
-        held: bool,
+        lines: int, held: bool,
     ) -> None:  # fmt: skip
         self.side = side
         self.sdp = sdp
@@ -100,6 +102,7 @@ class Offer:
         self.ours = ours
         self.theirs = theirs
         self.known = known
+        self.lines = lines
         self.held = held  # whether the call was before it
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
@@ -138,6 +141,38 @@ def drop_over(most: int, plans: list[Plan]) -> None:
         wanted.sort(key=lambda plan: plan.before[0] is None)
         for plan in wanted[most:]:
             plan.drop()
+
+
+def by_stream(plans: list[Plan], answer: list[Media]) -> list[Media]:
+    """The sections of an answer, one for each plan.
+
+    Each stream has to have its line (RFC 3264 6), but many devices leave out those that they reject, or that
+    they were offered with port 0. Whose the lines are that there are is told by their kinds: the streams'
+    that are to be used, or those of all, from the first one on. MediaRefused where it is not.
+    """
+    if len(answer) == len(plans):
+        return answer
+    live = [index for index, plan in enumerate(plans) if plan.terms is not None]
+    for meant in (live, list(range(len(plans)))):
+        kinds = [plans[index].media.kind for index in meant[: len(answer)]]
+        if answer and kinds == [each.kind for each in answer]:
+            found = dict(zip(meant, answer, strict=False))
+            return [found.get(index) or unused(plan.media) for index, plan in enumerate(plans)]
+    raise MediaRefused("the answer has another number of m= lines than the offer")
+
+
+def left_out(streams: list[Stream], named: int) -> list[Media]:
+    """Sections for the streams behind those that a new offer has ``named``: they are over.
+
+    Whoever leaves out of its answers what is not to be used does so in its offers, too (RFC 3264 8).
+    MediaRefused where nothing is named, or a stream is left out that nobody has answered.
+    """
+    found = []
+    for each in streams[named:]:
+        if not named or each.answered is None:
+            raise MediaRefused("the offer has fewer m= lines than the one before")
+        found.append(unused(each.answered))
+    return found
 
 
 def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:

@@ -60,7 +60,8 @@ class Lines:
         for line in lines:
             kind = line[:2]
             if kind == "a=":
-                self.attributes.append(line[2:])
+                # Many devices leave blanks at the end, and a hold is one all the same.
+                self.attributes.append(line[2:].rstrip(" \t"))
             elif kind == "c=":
                 self.host, self.connected = _connection(line[2:]), True
             elif kind == "b=":
@@ -122,7 +123,7 @@ def parse_sdp(data: bytes) -> SessionDescription:
         raise PeerError("SDP has a bare CR or a NUL")
     sections = text.split(b"\nm=")
     version, _, head = sections[0].partition(b"\n")
-    if version != b"v=0":
+    if version.rstrip(b" \t") != b"v=0":
         raise PeerError("SDP does not begin with v=0")
     if len(sections) > MAX_MEDIA + 1:
         raise PeerError(f"SDP has more than {MAX_MEDIA} media", 488)
@@ -158,8 +159,20 @@ def _media(section: bytes, session: Lines) -> Media:
     if lines is None:
         if b"a=crypto" in rest:
             crypto, rest = _without_crypto(rest)
-        lines = _sections.get(rest) or _read_section(rest)
+        lines = _sections.get(rest)
+    if lines is None:
+        try:
+            lines = _read_section(rest)
+        except PeerError:
+            if number:
+                raise
+            lines = _read_unused(rest)
     return Media(_text(kind).lower(), number, lines, session, crypto)
+
+
+def unused(media: Media) -> Media:
+    """``media`` with port 0, as whoever rejects it would write it (RFC 3264 6)."""
+    return Media(media.kind, 0, media.lines, media.lines, [])
 
 
 def _unusual(section: bytes) -> list[bytes]:
@@ -169,10 +182,10 @@ def _unusual(section: bytes) -> list[bytes]:
     if len(fields) < 3:
         raise _short()
     port, _, count = fields[1].partition(b"/")
-    if count and count != b"1":
-        raise PeerError("SDP asks for several ports in one m= line", 488)
     if not port.isdigit():
         raise PeerError("SDP has a bad port")
+    if count and count != b"1" and port.strip(b"0"):
+        raise PeerError("SDP asks for several ports in one m= line", 488)
     return [fields[0], port, fields[2] + b"\n" + rest]
 
 
@@ -196,6 +209,18 @@ def _read_section(data: bytes) -> Lines:
     if not lines.formats:
         raise _short()
     return _keep(_sections, data, lines)
+
+
+def _read_unused(data: bytes) -> Lines:
+    """Read what cannot be used of a stream that nobody wants to use: its port is 0 (RFC 3264 6).
+
+    Devices leave there what is no address or no payload type, or no format at all.
+    """
+    value = _text(data.partition(b"\n")[0])
+    count = len(value.split())
+    if not count:
+        raise _short()
+    return Lines(value if count > 1 else f"{value} 0", [])
 
 
 def may_keep(data: bytes) -> bool:
@@ -379,8 +404,12 @@ def network(address: str) -> str:
 
 
 def rejected(media: Media) -> str:
-    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1)."""
-    return f"m={media.kind} 0 {media.proto} {media.formats[0]}\r\n"
+    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1).
+
+    Some fill such a line with what is no payload type (255), over which others fall.
+    """
+    used = media.lines.rtp or not media.proto.startswith("RTP/")
+    return f"m={media.kind} 0 {media.proto} {media.formats[0] if used else 0}\r\n"
 
 
 class Origin:

@@ -34,9 +34,11 @@ from sbc.media.plans import (
     Offer,
     Plan,
     Stream,
+    by_stream,
     drop_over,
     hear_speech,
     is_held,
+    left_out,
     lend_ears,
     prefer_secured,
     put_in_force,
@@ -103,8 +105,8 @@ class MediaSession:
         if len(description.media) < len(self.streams) and not self._answered():
             self.rollback()  # what the unanswered offer added is withdrawn by this one
         self._staged = False
-        if len(description.media) < len(self.streams):
-            raise MediaRefused("the offer has fewer m= lines than the one before")
+        lines = len(description.media)
+        description.media += left_out(self.streams, lines)
         if restart:
             self._restart(other(side), theirs)
         plans = self._plans(side, description, ours, theirs)
@@ -116,7 +118,7 @@ class MediaSession:
                 end.prune()
         for plan in plans[known:]:
             self.streams.append(plan.stream)
-        self._offer = offer = Offer(side, sdp, plans, ours, theirs, known, self.held)
+        self._offer = offer = Offer(side, sdp, plans, ours, theirs, known, lines, self.held)
         if pending is not None and pending.answered and not restart:
             offer.told = told_before(pending, side, sdp)
         self._staged = True
@@ -141,16 +143,14 @@ class MediaSession:
         codecs = offer.theirs.codecs
         description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
         seen_from_here(description, offer.theirs.signalling_host)
-        if len(description.media) != len(offer.plans):
-            raise MediaRefused("the answer has another number of m= lines than the offer")
+        answered = by_stream(offer.plans, description.media)
         settled: list[Terms | None] = []
         sections: list[str] = []
         address = _session_address(offer.plans, offer.side)
         if not address:
             policy = offer.ours
             address = self._networks.towards(policy.network, policy.signalling_host).address
-        for index, plan in enumerate(offer.plans):
-            media = description.media[index]
+        for plan, media in zip(offer.plans, answered, strict=True):
             terms = self._answered_terms(plan, media, offer.theirs, plan.stream.ends[side])
             settled.append(terms)
             near = plan.stream.ends[offer.side]
@@ -158,13 +158,13 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-        put_in_force(offer, side, description.media, settled)
+        put_in_force(offer, side, answered, settled)
         if self._audience:
             hear_speech(offer.plans, self._audience)
-        self.held = is_held(offer.plans, description.media)
+        self.held = is_held(offer.plans, answered)
         self._return_ports(offer.plans)
         self._seen_at = now
-        offer.answer = self._origin(offer.side).write(address, sections)
+        offer.answer = self._origin(offer.side).write(address, sections[: offer.lines])
         offer.answered = sdp
         if self._audience:
             self._describe(self._audience)
@@ -413,13 +413,13 @@ class MediaSession:
                 end.give_ports()
 
     def _return_ports(self, plans: list[Plan], unused: bool = False) -> None:
-        """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms.
+        """Give back the ports of streams that the offer rejected, or (``unused``) that no terms hold for.
 
         The caller's stay while other callees wait, for another may have what one of them may not.
         """
         for plan in plans:
             ends = plan.stream.ends
-            if plan.terms is None or (unused and not ends["a"].terms and not ends["b"].terms):
+            if not (ends["a"].terms or ends["b"].terms) if unused else plan.terms is None:
                 ends["b"].give_ports()
                 if not self._branches:
                     ends["a"].give_ports()

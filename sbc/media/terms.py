@@ -24,7 +24,8 @@ OSRTP leaves the choice to us, the secured one is taken.
 
 In an answer nothing is lenient: a line that we did not offer, or cannot use, refuses the call,
 also where a plain answer would have been fine. A peer that answers so believes the call is
-encrypted, and it is not ours to disappoint it in the clear.
+encrypted, and it is not ours to disappoint it in the clear. Only its number may be another where we
+have offered a single line: many begin anew with 1, whatever number a re-offer had.
 """
 
 from __future__ import annotations
@@ -331,6 +332,8 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
     except PeerError as error:
         raise MediaRefused(f"in the answer: {error.reason}") from None
     ours = next((each for each in offered if (each.tag, each.suite) == (theirs.tag, theirs.suite)), None)
+    if ours is None and len(offered) == 1 and offered[0].suite == theirs.suite:
+        ours = offered[0]  # whatever its number, there is no other that could be meant
     if ours is None:
         raise MediaRefused(f"the answer's {theirs} was not offered")
     if any(theirs.key == each.key for each in offered):
@@ -379,12 +382,17 @@ def _terms(
 
 
 def _rtcp_address(value: str, host: str | None, signalling: str) -> Address | None:
+    """Where the peer wants its RTCP (RFC 3605); None where that cannot be read, for no call hangs on it.
+
+    A host may be written there by its name, which nobody here resolves.
+    """
     fields = value.split()
-    if len(fields) not in (1, 4):
-        raise MediaRefused("a=rtcp is malformed")
-    if len(fields) == 4:
-        named = unicast(fields[3])
-        if named is None or not _is_ours_alone(named, signalling):
-            host = named
-    port = decimal(fields[0], 65535, "a=rtcp port")
+    try:
+        if len(fields) > 3:
+            named = unicast(fields[3])
+            if named is None or not _is_ours_alone(named, signalling):
+                host = named
+        port = decimal(fields[0] if fields else "", 65535, "a=rtcp port")
+    except PeerError:
+        return None
     return None if host is None or not port else Address(host, port)

@@ -134,6 +134,14 @@ def parse_credentials(value: str) -> Credentials:
     )
 
 
+def proves_nothing(value: str) -> bool:
+    """Whether credentials only say who asks, and have no response yet, as phones of an IMS send at first."""
+    try:
+        return not _parameters(value).get("response")
+    except ParseError:
+        return False
+
+
 def hash_of(algorithm: str, *parts: str) -> str:
     """Return the hexadecimal hash of ``parts`` joined by colons; KeyError for an unknown algorithm."""
     text = ":".join(parts).encode("utf-8", "surrogateescape")

@@ -17,7 +17,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from dsl.addresses import canonical_host, canonical_text
 from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
+from sbc.sip.grammar import ParseError
+from sbc.sip.uri import parse_uri
 
 # What is hashed in the place of what there is none of: as long, so that it takes as long.
 _NO_USER: Final = {"MD5": "0" * 32, "SHA-256": "0" * 64}
@@ -80,7 +83,7 @@ class DigestServer:
     ) -> Verdict:
         """Judge ``credentials`` of a request; ``password`` is None for a user who does not exist.
 
-        ``uri`` is the Request-URI as received: credentials made for another one are wrong. An
+        ``uri`` is the Request-URI as received: credentials made for another user or host are wrong. An
         unknown user costs the same time as a wrong password.
         """
         if credentials.algorithm.removesuffix("-sess") not in self.algorithms:
@@ -99,7 +102,8 @@ class DigestServer:
         right = hmac.compare_digest(_octets(expected), _octets(credentials.response))
         if not right or user is None:
             return Verdict.WRONG
-        if credentials.uri != uri or credentials.qop is None:
+        same = credentials.uri == uri or _same_resource(credentials.uri, uri)
+        if not same or credentials.qop is None:
             return Verdict.ASTRAY
         made = self._made_at(credentials.nonce)
         fresh = made is not None and at - self.lifetime <= made <= at and self._count(credentials, made)
@@ -149,6 +153,23 @@ class DigestServer:
             oldest, _ = self._used.popitem(last=False)
             self._forgotten = max(self._forgotten, self._made_at(oldest) or 0.0)
         return True
+
+
+def _same_resource(said: str, asked: str) -> bool:
+    """Whether two spellings of SIP URIs mean the same user at the same host (RFC 7616 3.4.6).
+
+    Devices prove a password for a URI without the port and the parameters by which the request is sent.
+    """
+    try:
+        one, other = parse_uri(said), parse_uri(asked)
+    except ParseError:
+        return False
+    return (
+        bool(one.host)
+        and one.scheme == other.scheme
+        and canonical_text(one.user) == canonical_text(other.user)
+        and canonical_host(one.host) == canonical_host(other.host)
+    )
 
 
 def _octets(text: str) -> bytes:

@@ -50,7 +50,8 @@ MAX_HEAD: Final = 16384
 _field: Final = re.compile(rf"([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)").fullmatch
 _unfold: Final = re.compile(r"\r\n[ \t]++").sub
 _lines: Final = re.compile(r"\r\n|\r|\n").split
-_status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
+# Whoever has no reason to give may leave out the blank before it, too.
+_status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++)(?: (.*+)|)", re.S).fullmatch
 _request_line: Final = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
 _loose_request: Final = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?", re.S).fullmatch
 KNOWN_SCHEMES: Final = frozenset(("sip", "sips", "tel"))
@@ -151,7 +152,7 @@ def _read_odd_start(line: str, headers: Headers) -> Message:
     version, status, reason = match.groups()
     if version != "2.0" or status not in _STATUSES:
         raise ParseError("malformed status line")
-    return Response(_STATUSES[status], reason, headers)
+    return Response(_STATUSES[status], reason or "", headers)
 
 
 def content_length(headers: Headers) -> int | None:
@@ -206,7 +207,7 @@ def _salvage(head: bytes | str) -> Message | None:
         return None
     status = _status_line(first)
     if status is not None and status[2] in _STATUSES:
-        return Response(_STATUSES[status[2]], status[3], Headers(fields))
+        return Response(_STATUSES[status[2]], status[3] or "", Headers(fields))
     return _loose_start(first, Headers(fields))
 
 

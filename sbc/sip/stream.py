@@ -2,6 +2,8 @@
 
 Between messages CRLFCRLF is a ping and a single CRLF a pong. A lone CRLF that ends a read is taken
 as a pong at once rather than held back: a pong has a deadline, and no sender splits four octets.
+NULs between messages, which some stacks send behind one, say no more than a CRLF; before the first
+message they may be of another protocol.
 
 Whoever disagrees with us about where a message ends could smuggle one past us. So anything that
 leaves the framing in doubt (no Content-Length, two that differ, one that another reader might not
@@ -16,6 +18,7 @@ with a message, as nearly every one does, never enters the buffer: only what it 
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Final
 
@@ -50,6 +53,7 @@ _USUAL: Final = (
     *(b"INVITE sips:", b"ACK sips:", b"BYE sips:", b"CANCEL sips:", b"OPTIONS sips:"),
 )
 
+_nuls: Final = re.compile(rb"\0++").match
 # So many pings without a break say what any greater number says, and are found at once.
 _MANY: Final = 128
 _PINGS: Final = b"\r\n\r\n" * _MANY
@@ -59,6 +63,7 @@ class MessageStream:
     """Feed it what one connection brings; ``max_head`` and ``max_body`` are in octets."""
 
     __slots__ = (
+        "_begun",
         "_buffer",
         "_item",
         "_message",
@@ -74,6 +79,7 @@ class MessageStream:
         self.max_head = max_head
         self.max_body = max_body
         self.failed = False
+        self._begun = False  # a message has come
         self._buffer = bytearray()
         self._scanned = 0
         self._needed = 0
@@ -134,6 +140,12 @@ class MessageStream:
             at += len(_PINGS)
         return at
 
+    def _pass_nuls(self, source: Octets, at: int, items: list[Item]) -> int:
+        """Note that something came, and pass it over."""
+        items.append(PONG)
+        found = _nuls(source, at)
+        return at + 1 if found is None else found.end()
+
     def _take_body(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = at + self._needed
         if len(source) < end or self._item is None:
@@ -141,13 +153,16 @@ class MessageStream:
         if self._needed and self._message is not None:
             self._message.body = bytes(source[at:end])
         items.append(self._item)
+        self._begun = True
         self._item = self._message = None
         return end
 
     def _take_head(self, source: Octets, at: int, items: list[Item]) -> int | None:
-        end = source.find(b"\r\n\r\n", max(at, self._scanned))
         # Asked whether or not the head is whole: how a stream is cut must not decide what becomes of it.
         usual = source.startswith(_USUAL, at)
+        if not usual and self._begun and source.startswith(b"\0", at):
+            return self._pass_nuls(source, at, items)
+        end = source.find(b"\r\n\r\n", max(at, self._scanned))
         spoken = "SIP" if usual else protocol_of(bytes(source[at : at + _BEGINNING]))
         # Only the headers tell HTTP from a WebSocket: they are waited for.
         if end < 0 and len(source) - at <= self.max_head and spoken in ("", "SIP", "HTTP"):

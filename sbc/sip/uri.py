@@ -3,8 +3,9 @@
 SIP, SIPS and tel are read; other schemes are carried opaquely.
 
 One pattern reads a whole SIP URI. It is a little wider than the grammar where devices are known to
-be (``#`` in a user, ``_`` in a host), and strict wherever two readers could disagree about where
-the user ends and the host begins: one ``@``, no blanks, no quotes, no angle brackets.
+be (``#`` in a user, ``_`` in a host, ``@`` with no user before it), and strict wherever two readers
+could disagree about where the user ends and the host begins: one ``@``, no blanks, no quotes, no angle
+brackets.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PARAMS: Final = rf"(;[{_PARAM}][{_PARAM}=]*+(?:;[{_PARAM}][{_PARAM}=]*+)*|)"
 HOST: Final = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
 
 _sip: Final = re.compile(
-    rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+)|)@|){HOST}(?::([0-9]{{1,5}}+)|)"
+    rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+)|)@|@|){HOST}(?::([0-9]{{1,5}}+)|)"
     rf"{PARAMS}(?:\?([!#-;=?-~]++)|)"
 ).fullmatch
 _tel: Final = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch

@@ -74,8 +74,8 @@ def test_a_call_that_nobody_routes_is_not_passed_off_as_good(monkeypatch: pytest
 
 @pytest.mark.slow
 def test_a_host_that_is_not_answered_is_not_passed_off_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "BARE_HOST", "sip:@sbc.lab.example")
+    monkeypatch.setattr(demo, "BARE_HOST", "sip:@@sbc.lab.example")
     out = io.StringIO()
     assert demo.run(out=out) == 1
-    assert "OPTIONS sip:@sbc.lab.example was answered with 400" in out.getvalue()
+    assert "OPTIONS sip:@@sbc.lab.example was answered with 400" in out.getvalue()
     assert "Not everything was as promised." in out.getvalue()

@@ -9,11 +9,13 @@ import pytest
 from gevent import socket
 
 from sbc.base import Address
+from sbc.net.dns import names
 from sbc.net.system import sockets
 from sbc.net.transport import dialer
+from tests.edge.test_names import Zone
 from tests.edge.tls_lab import OPTIONS, Lab
 from tests.edge.wire import vanish
-from tests.peers.waiting import until
+from tests.peers.waiting import until, until_equal
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def test_a_connection_whose_other_end_vanished_is_given_up_and_dialled_anew(
         caller.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_on_what_was_dialled_to_a_peer_that_has_left_its_trunk_nothing_begins(
     lab: Lab, transport: str
@@ -105,3 +108,33 @@ def test_on_what_was_dialled_to_a_peer_that_has_left_its_trunk_nothing_begins(
             until(lambda: lab.recorder.closed)
             assert lab.recorder.closed[0] == (left, "its peer is none of trunk acme's any more")
         assert kept.alive
+
+
+@pytest.mark.slow
+def test_a_connection_to_a_server_that_dns_names_no_more_is_left(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A domain whose addresses change all day would hold a connection to each that it ever had."""
+    monkeypatch.setattr(names, "_FORMER", 1)
+    zone = Zone()
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.2", 0)):
+        port = server.getsockname()[1]
+        service = f"_sip._tcp.carrier.example. 300 SRV 1 1 {port} a.example."
+        lab.listener("edge", "tcp")
+        trunk = lab.trunk("acme", listener="edge", sources=(), peers=("carrier.example",))
+        lab.start()
+        lab.dialer._names = zone.names
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+            zone.records = (service, f"a.example. 300 A {host}")
+            zone.names.apply(lab.snapshot())
+            zone.asks_again()
+            until_equal(lambda: [each[2] for each in zone.taught[-1:]], [[f"{host}:{port}"]])
+            if host == "127.0.0.1":
+                flow = lab.dialer.connect(trunk, lab.snapshot(), (Address(host, port),))
+            elif host == "127.0.0.2":
+                lab.reload()
+                assert flow.alive and not flow.former, "calls may still be there"
+        until(lambda: lab.recorder.closed)
+        assert lab.recorder.closed[0] == (flow, "carrier.example has it no more, says DNS")
+    zone.names.close()
+    zone.server.close()

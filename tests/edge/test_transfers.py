@@ -8,7 +8,7 @@ import pytest
 
 from sbc.demo.lab import HOST
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import Request, Response, serialize
+from sbc.sip.message import Request, Response, response_to, serialize
 from tests.edge.attacked import attacked
 from tests.edge.beyond import Beyond
 from tests.edge.test_udp_calls import via_of
@@ -53,14 +53,14 @@ class Transferring(Beyond):
         return [each for each in heard if each.cseq == request.cseq]
 
     def told(self, status: int) -> None:
-        """The caller is told this of its transfer."""
+        """The caller is told this of its transfer, and says that it has heard it."""
         line = b"SIP/2.0 %d " % status
 
-        def notified() -> bool:
+        def notified() -> list[Request]:
             heard = [each for each in self.caller.heard if isinstance(each, Request)]
-            return any(each.method == "NOTIFY" and each.body.startswith(line) for each in heard)
+            return [each for each in heard if each.method == "NOTIFY" and each.body.startswith(line)]
 
-        assert until(notified, f"a NOTIFY of {status}")
+        self.speaks.send(serialize(response_to(until(notified, f"a NOTIFY of {status}")[0], 200)))
 
 
 @pytest.fixture

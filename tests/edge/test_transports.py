@@ -97,10 +97,10 @@ def test_udp_from_a_stranger_is_dropped_before_parsing(lab: Lab) -> None:
 def test_udp_keepalives_are_ignored_and_rubbish_is_malformed(lab: Lab) -> None:
     start(lab, "udp")
     peer = udp_client()
-    for data in (b"\r\n\r\n", b"\x00\x00\x00\x00", b"\r\n", b"", b"rubbish"):
+    for data in (b"\r\n\r\n", b"\x00\x00\x00\x00", b"\r\n", b"\r\n\x00", b"\x00", b"", b"rubbish"):
         peer.sendto(data, lab.address("edge"))
     until(lambda: lab.recorder.malformed)
-    assert lab.listeners.tally.of("edge", "inbound").received == 5
+    assert lab.listeners.tally.of("edge", "inbound").received == 7
     assert len(lab.recorder.malformed) == 1 and not lab.recorder.messages
     peer.close()
 

@@ -25,6 +25,32 @@ def test_an_invite_with_a_bad_boundary_is_refused_and_holds_no_slot(kind: str) -
     nothing_is_left(stage)
 
 
+@pytest.mark.parametrize(
+    "body", [PARTS.replace(b"--x", b"--y"), PARTS.replace(b"\r\n", b"\n"), b"--x--", b"nothing at all"]
+)
+def test_an_invite_that_its_boundary_does_not_divide_is_no_invite_without_an_offer(body: bytes) -> None:
+    """Passed on without its SDP it would be answered with an offer, and nobody would answer that."""
+    stage = Stage()
+    stage.office.invite(body, Content_Type="multipart/mixed;boundary=x")
+    stage.office.hears(100)
+    stage.office.hears(400)
+    stage.carrier.hears_nothing()
+    nothing_is_left(stage)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["multipart/related;type=\"application/sdp\";boundary=x", "Multipart/Alternative; boundary=\"x\"",
+     "multipart/x-mine;boundary=x"],
+)  # fmt: skip
+def test_a_multipart_of_another_kind_is_read_as_mixed(kind: str) -> None:
+    """RFC 2046 5.1.3: whoever does not know the kind treats it as mixed."""
+    stage = Stage()
+    stage.office.invite(PARTS, Content_Type=kind)
+    stage.office.hears(100)
+    assert stage.carrier.hears_request("INVITE").body == b"via-sbc v=0"
+
+
 def test_a_callee_with_a_bad_boundary_is_acknowledged_and_hung_up() -> None:
     stage = Stage()
     stage.office.invite()

@@ -432,3 +432,21 @@ def test_a_call_that_comes_about_earns_its_peers_messages_and_one_that_does_not_
     stage.office.request("INVITE", body=b"", Call_ID="refused")
     stage.carrier.respond(stage.carrier.hears_request("INVITE"), 486)
     assert (stage.office.flow.allowance.earned, stage.carrier.flow.allowance.earned) == (EARNED, EARNED)
+
+
+def test_a_caller_that_is_unknown_to_its_gateway_is_put_through() -> None:
+    """Its From and its Contact have a host and no user, but the @ that would stand between them."""
+    stage = Stage()
+    stage.office.invite(
+        From='"Unknown" <sip:@office.example>;tag=from-office', Contact="<sip:@office.example;transport=tls>"
+    )
+    invite = stage.carrier.hears_request("INVITE")
+    assert invite.from_.display == "Unknown" and not invite.from_.uri.user
+    stage.carrier.respond(invite, 200, body=b"v=0 answer")
+    stage.office.hears(100)
+    answer = stage.office.hears_response(200)
+    assert answer.headers.get("From") == '"Unknown" <sip:@office.example>;tag=from-office'
+    stage.within("office", answer, "ACK")
+    stage.carrier.hears("ACK")
+    stage.from_callee(invite, "BYE")
+    assert stage.office.hears_request("BYE").uri == "sip:office.example;transport=tls"

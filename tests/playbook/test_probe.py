@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sbc.base import Address
+from sbc.sip.message import response_to
 from tests.playbook.stage import Stage, snapshot
 
 
@@ -33,6 +36,31 @@ def test_a_trunk_that_answers_is_up() -> None:
     assert asked.target.user == "" and asked.contact is not None
     stage.carrier.respond(asked, 404)
     assert up(stage, "carrier.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Contact", "<sip:trunk@carrier.example;>"), ("Contact", "sip:a b"), ("Record-Route", "<nowhere"),
+     ("CSeq", "99 OPTIONS"), ("Max-Forwards", "many")],
+)  # fmt: skip
+def test_whoever_answers_is_there_however_it_says_so(name: str, value: str) -> None:
+    """A response that is malformed is discarded (RFC 3261 16.7), but no trunk is down that answers."""
+    stage = probing(down_after=1)
+    probe(stage)
+    asked = stage.carrier.hears_request("OPTIONS")
+    answer = response_to(asked, 200, "", "callee")
+    answer.headers.add(name, value)
+    stage.carrier.say(answer)
+    assert up(stage, "carrier.example")
+    stage.wait(60)
+    assert up(stage, "carrier.example")
+
+
+def test_a_refusal_of_service_counts_however_it_is_written() -> None:
+    stage = probing(down_after=1)
+    probe(stage)
+    stage.carrier.respond(stage.carrier.hears_request("OPTIONS"), 503, Contact="sip:a b")
+    assert up(stage, "carrier.example") is False
 
 
 def test_a_probe_is_sent_when_it_is_due_and_only_then() -> None:

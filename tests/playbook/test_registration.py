@@ -90,6 +90,45 @@ def registered(**changes: Any) -> Stage:
     return made
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "foreign",
+    ['<sip:4930123@10.0.0.7;x="a">;expires=3600', "sip:a b", "<sip:phone@10.0.0.7>;expires=10;", "*", '"'],
+)
+def test_what_other_devices_of_the_account_have_bound_is_not_ours_to_read(first: bool, foreign: str) -> None:
+    """A registrar lists all bindings of an account (RFC 3261 10.3), and others write theirs as they like."""
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    response = response_to(request, 200, "", "registrar")
+    own = f"{request.headers.get('Contact')};expires=600"
+    for value in (foreign, own) if first else (own, foreign):
+        response.headers.add("Contact", value)
+    made.carrier.say(response)
+    assert of(made).state == "registered" and of(made).until == made.now + 600
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("<sip:p1.example;lr>, <sip:p2.example;lr>", ["<sip:p1.example;lr>", "<sip:p2.example;lr>"]),
+        ("sip:p1.example;lr", ["<sip:p1.example;lr>"]),
+        ("garbage", []),
+        ("<sip:p1.example;lr>, <tel:+49>", []),
+        ("<sip:p1.example;lr>;, <sip:p2.example;lr>", []),
+        ("*", []),
+    ],
+)
+def test_a_route_that_cannot_be_read_is_none_that_calls_take(said: str, taken: list[str]) -> None:
+    """Whoever is sent a malformed Route refuses the request (RFC 3261 16.3): every call of the trunk."""
+    made = stage()
+    look(made)
+    accept(made, registers(made.carrier), Service_Route=said)
+    assert of(made).state == "registered"
+    made.office.invite()
+    assert made.carrier.hears_request("INVITE").headers.get_all("Route") == taken
+
+
 # What is asked
 
 

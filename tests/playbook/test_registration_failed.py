@@ -8,8 +8,9 @@ import pytest
 
 from sbc.b2bua.registration import AHEAD
 from sbc.base import Address
+from sbc.sip.digest import parse_credentials
 from tests.playbook.stage import Stage
-from tests.playbook.test_registration import accept, look, of, refuse, registered, registers, stage
+from tests.playbook.test_registration import accept, ask, look, of, refuse, registered, registers, stage
 
 
 def test_the_next_peer_is_tried_and_then_a_wait_that_doubles() -> None:
@@ -180,3 +181,21 @@ def test_a_first_hop_that_does_not_know_outbound_is_registered_by_without_it() -
     look(made, of(made).due - made.now)
     accept(made, registers(made.carrier))
     assert of(made).state == "registered"
+
+
+def test_a_longer_time_is_challenged_anew() -> None:
+    """A registrar that takes each nonce once challenges the REGISTER after its 423 too (RFC 7616 3.3).
+
+    It need not call the nonce stale, and the password is not wrong for it; a second time that is so.
+    """
+    made = stage(expires=60)
+    look(made)
+    ask(made, registers(made.carrier))
+    refuse(made, registers(made.carrier), 423, Min_Expires="1800")
+    ask(made, registers(made.carrier), nonce="n2")
+    request = registers(made.carrier)
+    given = parse_credentials(request.headers.get("Authorization") or "")
+    assert (request.headers.get("Expires"), given.nonce, given.nc) == ("1800", "n2", 1)
+    ask(made, request, nonce="n3")
+    made.carrier.hears_nothing()
+    assert of(made).state == "failed"

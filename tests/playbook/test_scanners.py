@@ -66,6 +66,34 @@ def test_a_password_for_another_realm_is_none_of_ours(trunk: str) -> None:
     assert suspected(made) == [(another.flow.remote.host, "password", "bob")]
 
 
+@pytest.mark.parametrize("trunk", ["phones", "soft"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Digest username="{}",realm="{}",nonce="",uri="sip:{}",response=""',
+        'Digest username="{}",realm="{}",uri="sip:{}"',
+    ],
+)
+def test_who_only_says_its_name_before_it_is_asked_has_tried_no_password(said: str, trunk: str) -> None:
+    """Phones of an IMS name themselves so, without nonce and response (3GPP TS 24.229 5.1.1.2)."""
+    made = stage()
+    phone = Phone(made, trunk=trunk)
+    phone.asks(Authorization=said.format("alice", REALM, REALM))
+    assert "stale" not in str(phone.hears(401).headers.get("WWW-Authenticate"))
+    phone.proves()
+    phone.hears(200)
+    assert made.suspects == [] and not made.noted("phone-refused")
+
+
+@pytest.mark.parametrize("said", ["Digest nonsense", "Basic YWxpY2U6", 'Digest username="alice"x'])
+def test_what_cannot_be_read_counts_as_a_password(said: str) -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks(Authorization=said)
+    phone.hears(401)
+    assert suspected(made) == [(phone.flow.remote.host, "password", "")]
+
+
 def test_a_datagram_with_a_wrong_password_and_no_nonce_of_ours_counts_for_nobody() -> None:
     """Whoever forges the address of a carrier cannot know a nonce that went there."""
     made = stage()

@@ -69,6 +69,28 @@ def test_the_other_party_is_connected_with_whom_it_is_transferred_to() -> None:
     nothing_left(stage)
 
 
+@pytest.mark.parametrize("heard", [200, 481, None])
+def test_who_transfers_is_hung_up_on_once_that_has_heard_that_it_went_well(heard: int | None) -> None:
+    """A BYE right behind the last NOTIFY may be read first, and the NOTIFY gets 481 (RFC 3515 2.4.4).
+
+    Whoever referred then never learns of it, and keeps the call that it asked the other one first in.
+    """
+    stage = staged()
+    Transfer(stage).accepted().done()
+    last = stage.office.hears_request("NOTIFY")
+    assert last.body.startswith(b"SIP/2.0 200 ")
+    stage.office.hears_nothing()
+    if heard is None:
+        while not stage.office.heard:
+            stage.wait(1)
+    else:
+        stage.office.respond(last, heard)
+    bye = stage.office.hears_request("BYE")
+    assert bye.call_id == last.call_id and bye.cseq.number == last.cseq.number + 1
+    stage.office.respond(bye, 200)
+    stage.office.hears_nothing()
+
+
 def test_the_caller_may_be_transferred_by_the_callee() -> None:
     stage = Stage(
         transferring(TRANSFERS.format(transferred='route "backup"', out='route "carrier"'), carrier="perform")
@@ -170,7 +192,7 @@ def test_a_call_without_media_has_nothing_to_agree_anew() -> None:
     ringing = stage.backup.hears_request("INVITE")
     stage.backup.respond(ringing, 200)
     stage.backup.hears("ACK")
-    stage.office.hears("NOTIFY")
+    stage.office.respond(stage.office.hears_request("NOTIFY"), 200)
     stage.office.hears("BYE")
     stage.carrier.hears_nothing()
     from_target(stage, ringing, "BYE")

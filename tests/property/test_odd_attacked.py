@@ -45,7 +45,7 @@ BODIES = (
     PLACE + b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--\r\n",
     b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n" + CAUSE % b"required" + b"--x--",
     CAUSE % b"optional" + b"--x--",
-    b"--x",
+    b"--x\r\n\r\nhello",
 )
 CALLED = ("sip:112@sbc.example", "urn:service:sos", "urn:service:sos.fire", "sip:+1212@sbc.example")
 

@@ -188,14 +188,26 @@ class Dialer:
     def _is_former(self, flow: Flow, key: ReuseKey, snapshot: Snapshot) -> bool:
         """Whether ``flow`` was dialled to whom its trunk neither calls any more nor is called by."""
         trunk = snapshot.trunks.get(key.trunk)
-        if trunk is None or any(peer.host in (key.target.host, flow.remote.host) for peer in trunk.peers):
+        if trunk is None or share_addresses((flow.remote.host.partition("%")[0],), trunk.sources):
             return False
-        if share_addresses((flow.remote.host.partition("%")[0],), trunk.sources):
+        if any(self._names.had(each, key.transport, flow.remote) for each in trunk.domains):
             return False
-        if any(self._names.had(each, key.transport, key.target) for each in trunk.domains):
+        either = key.target.host, flow.remote.host
+        if any(peer.host in either for peer in trunk.peers if peer not in trunk.domains):
             return False
         # What is too long for a datagram went beside it, to an address and not to the peer by its name.
         return key.transport == snapshot.settings.listeners[trunk.listener].transport
+
+    def _leave_former_servers(self) -> None:
+        """Leave connections to servers that a domain has had no more for long."""
+        snapshot = self._listeners.contexts.snapshot
+        for flow in self._flows.values():
+            key = flow.reuse
+            if key is None or key.target.port or is_ip(key.target.host) or flow.former:
+                continue
+            if self._is_former(flow, key, snapshot):
+                flow.former = True
+                self._recycler.add(flow, f"{key.target.host} has it no more, says DNS")
 
     def _still_trusted(self, flow: Flow, key: ReuseKey) -> bool:
         if flow.tls is None:
@@ -408,6 +420,7 @@ class Dialer:
             self._handler.on_close(flow, reason)
 
     def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
+        self._leave_former_servers()
         for flow in self._flows.values():
             bound = self._listeners.endpoint(flow.listener)
             idle = bound.config.idle_timeout if bound is not None else 0.0

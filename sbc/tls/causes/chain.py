@@ -13,6 +13,7 @@ from sbc.tls.groups import GROUPS
 from sbc.tls.material.certificate import MAX_CHAIN, UNREADABLE, Certificate, facts_of
 from sbc.tls.material.constraints import violation
 from sbc.tls.material.problems import day
+from sbc.tls.material.reading import load
 from sbc.tls.material.strength import key_of, weakness
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ def _expired(evidence: Evidence, who: str) -> Failure:
 def _asked(evidence: Evidence, question: Callable[[x509.Certificate], T]) -> T | None:
     """What the certificate that OpenSSL objected to says; None where it is not there or cannot be read."""
     try:
-        return question(x509.load_der_x509_certificate(evidence.chain[evidence.verify_depth]))
+        return question(load(evidence.chain[evidence.verify_depth]))
     except (IndexError, *UNREADABLE):
         return None
 

@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtensionOID
 from sbc.base import PeerError
 from sbc.flow import PeerIdentity
 from sbc.tls.material.extensions import extensions_of
+from sbc.tls.material.reading import load
 from sbc.tls.material.spki import spki_of
 
 # The most of them in one chain, and the most bytes of one: ten times what anybody needs.
@@ -82,7 +83,7 @@ def read_certificate(der: bytes) -> Certificate:
     if len(der) > MAX_DER:
         raise PeerError(f"the certificate is {len(der)} bytes long; {MAX_DER} is the limit")
     try:
-        return facts_of(x509.load_der_x509_certificate(der), der)
+        return facts_of(load(der), der)
     except UNREADABLE as error:
         raise PeerError(f"the certificate cannot be read: {type(error).__name__}") from None
 

@@ -14,6 +14,7 @@ from cryptography import x509
 
 from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.material.extensions import extensions_of
+from sbc.tls.material.reading import load
 
 _MOST = 100
 
@@ -30,7 +31,7 @@ class Violation:
 def violation(chain: Sequence[bytes]) -> Violation | None:
     """The first name of the leaf that a CA above it forbids; ``chain`` is DER, leaf first; None for none."""
     try:
-        leaf, *above = (x509.load_der_x509_certificate(each) for each in chain)
+        leaf, *above = map(load, chain)
         names = _names(leaf)
         for authority in above:
             limits = _limits(authority)

@@ -20,6 +20,7 @@ from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate import UNREADABLE, CertificateCache
 from sbc.tls.material.extensions import extensions_of
 from sbc.tls.material.problems import day
+from sbc.tls.material.reading import load
 
 _LONGEST = 200
 
@@ -58,7 +59,7 @@ def _pinned(anchor: AnchorMaterial) -> Pinned:
 def _place_of_issuer(der: bytes) -> str:
     """Where the issuer's certificate can be had, says the one that it issued; "" for nowhere."""
     try:
-        found = extensions_of(x509.load_der_x509_certificate(der))
+        found = extensions_of(load(der))
         access = found.get_extension_for_class(x509.AuthorityInformationAccess)
     except (x509.ExtensionNotFound, *UNREADABLE):
         return ""

@@ -8,6 +8,7 @@ command that makes of it what belongs there. Certificates may be PEM or DER; key
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.material.problems import Problem, read_pem_file
+from sbc.tls.material.reading import load, with_names
 
 Wanted = Literal["chain", "ca", "leaf", "pin"]
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----([^-]++)-----END CERTIFICATE-----")
 _KEY_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
 # What another PEM label is, and what to do where certificates are expected.
 _OTHERS = {
@@ -68,7 +71,7 @@ def read_certificates(
             else [x509.load_der_x509_certificate(data)]
         )
         for each in certificates:
-            each.public_key()
+            with_names(each).public_key()
     except UNREADABLE:
         return [], [Problem(path, *_explain(data, path, wanted))]
     return _distinct(path, certificates)
@@ -92,12 +95,24 @@ def _explain(data: bytes, path: str, wanted: Wanted) -> tuple[str, str]:
         return "the file is empty", "put the certificate here, in PEM"
     found = labels(data)
     if "CERTIFICATE" in found:
+        if _oddly_spelled(data):
+            what = "a name in it is spelled in characters that its kind of string has not (RFC 5280 4.1.2.4)"
+            return what, "ask its CA for a certificate with its names in UTF8String"
         return "a certificate in it is damaged", f"copy it again, whole: openssl x509 -in {path} -noout -text"
     for label in found:
         if label in _OTHERS:
             what, remedy = _OTHERS[label]
             return f"this is {what} where certificates belong", _for_file(remedy, path)
     return _explain_binary(data, path, wanted)
+
+
+def _oddly_spelled(data: bytes) -> bool:
+    """Whether all that is wrong with a file of certificates is how their names are written."""
+    blocks = _CERTIFICATE.findall(data)
+    try:
+        return bool(blocks) and all(load(b64decode(b"".join(each.split()), validate=True)) for each in blocks)
+    except UNREADABLE:
+        return False
 
 
 def _explain_binary(data: bytes, path: str, wanted: Wanted) -> tuple[str, str]:

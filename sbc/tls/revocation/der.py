@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sbc.tls.revocation.finding import Unusable
-from sbc.tls.tlv import SEQUENCE, element, sequence
+from sbc.tls.tlv import SEQUENCE, element, elements, sequence, within
 
 _INTEGER = 0x02
 _TIMES = (0x17, 0x18)
 # BOOLEAN TRUE, as DER writes it: every critical extension carries it.
 _TRUE = b"\x01\x01\xff"
+_VERSION_2, _ANY_TIME, _NO_BITS = b"\x02\x01\x01", b"\x17\x0d700101000000Z", b"\x03\x01\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,18 @@ def key_bits(spki: bytes) -> bytes:
     _, _, after = element(spki, start, end)
     _, bits, last = element(spki, after, end)
     return spki[bits + 1 : last]
+
+
+def pss_of_answer(data: bytes) -> bytes:
+    """The signature algorithm of an OCSP response (RFC 6960 4.2.1), in the head of a list for who reads that.
+
+    The library that reads answers knows no RSASSA-PSS (RFC 4055), and of a list's signature it does.
+    IndexError or ValueError where it is no response.
+    """
+    _, body = elements(within(data))
+    _, basic = elements(within(within(body)))
+    _, algorithm, *_ = elements(within(within(basic)))
+    return sequence(sequence(_VERSION_2 + algorithm + sequence(b"") + _ANY_TIME) + algorithm + _NO_BITS)
 
 
 def _cut(data: bytes) -> Cut:

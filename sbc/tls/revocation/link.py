@@ -11,6 +11,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from sbc.base import PeerError
 from sbc.tls.material.certificate import UNREADABLE, thumbprint_of
 from sbc.tls.material.extensions import extensions_of
+from sbc.tls.material.reading import load
 from sbc.tls.revocation.issuer import Issuer, extension
 
 _SOURCES = 4  # of each kind: a certificate that names more names them to keep us busy
@@ -39,7 +40,7 @@ class Link:
 def read_link(der: bytes, issuer: Issuer) -> Link:
     """The link of a certificate (DER) to its issuer; PeerError where an extension is malformed."""
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = load(der)
         found = extensions_of(certificate)
         basic, features = extension(found, x509.BasicConstraints), extension(found, x509.TLSFeature)
         points = _points(extension(found, x509.CRLDistributionPoints))

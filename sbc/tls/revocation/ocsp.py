@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
@@ -24,7 +24,7 @@ from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.material.extensions import extensions_of
 from sbc.tls.material.problems import day
 from sbc.tls.material.strength import weakness
-from sbc.tls.revocation.der import key_bits
+from sbc.tls.revocation.der import key_bits, pss_of_answer
 from sbc.tls.revocation.finding import CLOCK_TOLERANCE, Unusable
 from sbc.tls.revocation.issuer import Issuer, extension, signed_by
 from sbc.tls.revocation.link import Link
@@ -120,9 +120,22 @@ def _refuse_critical(response: ocsp.OCSPResponse) -> None:
 def _verify(response: ocsp.OCSPResponse, issuer: Issuer, now: float, revoked: Callable[[int], bool]) -> None:
     certificate = _signer(response, issuer, now, revoked)
     key, data = certificate.public_key(), response.tbs_response_bytes
-    if not signed_by(key, data, response.signature, response.signature_hash_algorithm):
+    if not signed_by(key, data, response.signature, *_scheme(response)):
         who = certificate.subject.rfc4514_string()
         raise Unusable(f"the OCSP answer is not signed by {who}, or with SHA-1 or MD5", _RESPONDER)
+
+
+def _scheme(response: ocsp.OCSPResponse) -> tuple[hashes.HashAlgorithm | None, object]:
+    """The digest of an answer's signature, and how it is padded where that is not said by the key."""
+    try:
+        return response.signature_hash_algorithm, None
+    except UnsupportedAlgorithm:
+        pass
+    try:
+        known = x509.load_der_x509_crl(pss_of_answer(response.public_bytes(Encoding.DER)))
+    except IndexError:
+        raise ValueError("an answer that is cut short") from None
+    return known.signature_hash_algorithm, known.signature_algorithm_parameters
 
 
 def _signer(

@@ -179,7 +179,7 @@ def test_a_flow_is_trusted_with_a_verified_certificate_only(
         (request(body=b"x"), 415),
         (request(body=b"x", Content_Type="application/sdp", Content_Encoding="gzip"), 415),
         (request(body=b"x", Content_Type="application/sdp", Content_Encoding="identity"), None),
-        (request(body=b"x", Content_Type="multipart/mixed;boundary=a"), None),
+        (request(body=b"--a\r\n\r\nx", Content_Type="multipart/mixed;boundary=a"), None),
         (request("INFO", body=b"x", Content_Type="text/plain"), None),
     ],
 )

@@ -117,6 +117,9 @@ def test_of_many_refers_the_last_ones_are_known() -> None:
         (b"SIP/2.0 200 OK", b"SIP/2.0 200 OK\r\n"),
         (b"INVITE sip:a@b SIP/2.0\r\n", b""),
         (b"SIP/2.0 999 No\r\n", b""),
+        (b"SIP/2.0 200", b"SIP/2.0 200\r\n"),
+        (b"SIP/2.0 486\r\n", b"SIP/2.0 486\r\n"),
+        (b"SIP/2.0 2000", b""),
         (b"", b""),
     ],
 )

@@ -237,6 +237,27 @@ def test_a_re_offer_from_the_secured_side_keeps_our_key_and_echoes_its_tag() -> 
     assert (answered.key, answered.tag) == (ours.key, 5)
 
 
+@pytest.mark.parametrize("number", [1, 7])
+def test_the_only_line_of_a_re_offer_may_be_answered_under_another_number(number: int) -> None:
+    """Softswitches number what they answer from 1, whatever number they gave it when they offered it."""
+    call, _ = session()
+    call.offer("a", sdp(audio(40000, "RTP/SAVP", crypto(1, SUITES[0], 5))), REQUIRED, OFF, 0.0)
+    (ours,) = lines(call.answer("b", sdp(audio(50000), host=BOB), 0.0))
+    again = call.offer("b", sdp(audio(50000), host=BOB), OFF, REQUIRED, 1.0)
+    assert [(each.tag, each.key) for each in lines(again)] == [(5, ours.key)]
+    call.answer("a", sdp(audio(40000, "RTP/SAVP", crypto(1, SUITES[0], number))), 1.0)
+    legs = call.streams[0].ends
+    sent = packet(legs["b"].leg.port_rtp, rtp(1), B)
+    assert sent is not None and Unprotector(ours).rtp(sent[1]) == rtp(1)
+    assert packet(legs["a"].leg.port_rtp, Protector(key(1)).rtp(rtp(1)), A) is not None
+
+
+def test_the_only_line_of_an_offer_is_not_answered_by_another_suite() -> None:
+    call, _ = offered(MediaPolicy("required", suites=SUITES[:1]))
+    with pytest.raises(MediaRefused, match="was not offered"):
+        call.answer("b", sdp(audio(50000, "RTP/SAVP", crypto(1, SUITES[1])), host=BOB), 0.0)
+
+
 def test_a_new_key_of_the_peer_takes_over_without_a_gap() -> None:
     call, ours = secured()
     legs, old, new = call.streams[0].ends, Protector(key(1)), Protector(key(2))

@@ -25,6 +25,15 @@ def test_a_media_connection_and_a_session_direction_apply() -> None:
     assert {each.direction for each in description.media} == {"inactive"}
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"  "])
+def test_blanks_at_the_end_of_a_line_say_nothing(blank: bytes) -> None:
+    """Devices that write "a=sendonly " have put the call on hold, whatever the grammar says (RFC 8866 9)."""
+    text = sdp(audio(), "a=sendonly\r\na=rtcp-mux\r\na=ptime:30\r\n").replace(b"\r\n", blank + b"\r\n")
+    media = parse_sdp(text).media[0]
+    assert (media.direction, media.lines.mux, media.values("ptime")[-1]) == ("sendonly", True, "30")
+    assert (media.host, media.port, media.formats) == (ALICE, 40000, ["0", "101"])
+
+
 def test_bare_line_feeds_are_tolerated_and_a_null_address_is_hold() -> None:
     def held(*lines: str) -> Media:
         data = sdp(audio(40000, "RTP/AVP", *lines)).replace(b"\r\n", b"\n")

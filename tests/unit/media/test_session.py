@@ -250,7 +250,7 @@ def test_a_bad_payload_type_takes_no_ports() -> None:
     assert len(pool) == 50
 
 
-def test_lines_may_be_added_and_disabled_but_not_removed() -> None:
+def test_lines_may_be_added_and_disabled_but_not_all_removed() -> None:
     call = agreed()
     with pytest.raises(MediaRefused):
         call.offer("a", sdp(), ACCEPT, OFF, 2.0)

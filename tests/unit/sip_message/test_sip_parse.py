@@ -33,6 +33,15 @@ def test_reason_phrases_are_kept(line: bytes) -> None:
     assert serialize(parse_message(data)) == data.replace(b"sip/2.0", b"SIP/2.0")
 
 
+def test_a_status_line_may_end_with_its_status() -> None:
+    """RFC 3261 7.2 wants a blank behind it; a refusal without one is a refusal, and not silence."""
+    response = parse_message(RINGING.replace(b"SIP/2.0 180 Ringing", b"SIP/2.0 480"))
+    assert isinstance(response, Response) and (response.status, response.reason) == (480, "")
+    assert serialize(response).startswith(b"SIP/2.0 480 \r\n")
+    broken = refused(RINGING.replace(b"SIP/2.0 180 Ringing", b"SIP/2.0 480").replace(b"CSeq", b"C Seq"))
+    assert getattr(broken.message, "status", 0) == 480
+
+
 def test_a_head_that_no_stream_would_carry_is_refused_in_a_datagram_too() -> None:
     head = INVITE.index(b"\r\n\r\n")
     for over in (0, 1):
@@ -119,8 +128,8 @@ def test_another_version_is_505_and_answerable(version: bytes) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"SIP/2.0 4294967301 big", b"SIP/2.0 099 low", b"SIP/2.0 700 high", b"SIP/2.0 20 OK", b"SIP/2.0 200",
-     b"SIP/2.0 2x0 a",
+    [b"SIP/2.0 4294967301 big", b"SIP/2.0 099 low", b"SIP/2.0 700 high", b"SIP/2.0 20 OK", b"SIP/2.0 2x0 a",
+     b"SIP/2.0 2000", b"SIP/2.0 200\tOK",
      b"SIP/3.0 200 OK", b"SIP/2.0  200 OK", b"SIP/2.0 \xd9\xa3\xd9\xa3\xd9\xa3 x"],
 )  # fmt: skip
 def test_malformed_status_lines_are_never_answered(line: bytes) -> None:

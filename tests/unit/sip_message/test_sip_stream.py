@@ -45,10 +45,33 @@ def test_byte_by_byte() -> None:
         (b"\r\n\r\n\r\n", [PING, PONG]),
         (b"\r\n" + RINGING, [PONG, RINGING]),
         (INVITE + b"\r\n\r\n" + RINGING, [INVITE, PING, RINGING]),
+        # Some stacks send one octet too many behind a keepalive, or behind a message.
+        (INVITE + b"\r\n\0" + RINGING, [INVITE, PONG, PONG, RINGING]),
+        (INVITE + b"\0" + RINGING + b"\0\0\0", [INVITE, PONG, RINGING, PONG]),
+        (INVITE + b"\0\r\n\r\n\0", [INVITE, PONG, PING, PONG]),
     ],
 )
 def test_keepalives(data: bytes, items: list[object]) -> None:
     assert plain([*MessageStream().feed(data)]) == items
+
+
+def test_octets_of_zero_between_messages_are_no_part_of_them_however_they_come() -> None:
+    stream = MessageStream()
+    assert plain(bytewise(stream, INVITE + b"\r\n\0" + INVITE + b"\0\0" + RINGING)) == [
+        INVITE, PONG, PONG, INVITE, PONG, PONG, RINGING,
+    ]  # fmt: skip
+    assert not stream.waiting and not stream.failed
+
+
+def test_before_the_first_message_they_are_none_of_sip() -> None:
+    """The PROXY protocol, for one, begins with a keepalive and a zero."""
+    error = only_error([*MessageStream().feed(b"\0" + INVITE)])
+    assert "control character" in error.reason
+
+
+def test_within_a_message_they_are_wrong_as_ever() -> None:
+    error = only_error([*MessageStream().feed(bent(b"INVITE", b"INV\0ITE"))])
+    assert isinstance(error, ParseError)
 
 
 def test_a_keepalive_split_after_its_third_octet() -> None:

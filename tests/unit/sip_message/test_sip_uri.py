@@ -36,7 +36,8 @@ def test_a_uri_is_read_and_written_back(text: str, uri: Uri) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "sip:", "sip", ":x", "sip:@h", "sip:a@", "sip:a@b@c", "sip:a b@h", "sip:a@h ", " sip:a@h",
+        "", "sip:", "sip", ":x", "sip:@", "sip:@@h", "sip::pw@h", "sip:@h?x=a@b",
+        "sip:a@", "sip:a@b@c", "sip:a b@h", "sip:a@h ", " sip:a@h",
         "sip:a@h;",
         "sip:a@h;;x", "sip:a@h;=1", "sip:a@h:", "sip:a@h:65536", "sip:a@h:5o60", "sip:a@h:٥", "sip:a%4@h",
         "sip:a%zz@h", "sip:2001:db8::10", "sip:[2001:db8:::1]", "sip:[fe80::1%eth0]", "sip:[::1",
@@ -51,6 +52,13 @@ def test_what_is_no_uri_is_a_peer_error(text: str) -> None:
     with pytest.raises(PeerError) as caught:
         parse_uri(text)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("rest", ["h.example", "[2001:db8::1]:5070;transport=tls"])
+def test_a_host_alone_may_have_an_at_before_it(rest: str) -> None:
+    """Gateways leave the user of an unknown caller out and the @ there; the host is the same to everybody."""
+    assert parse_uri(f"sip:@{rest}") == parse_uri(f"sip:{rest}")
+    assert str(parse_uri(f"sip:@{rest}")) == f"sip:{rest}"
 
 
 def test_parameters_are_found_in_any_case() -> None:

@@ -97,6 +97,42 @@ def test_a_right_password_for_another_uri_or_without_qop_is_no_guess_and_does_no
     assert verdict(by, credentials(by), uri="sip:other.example", password=None) is Verdict.WRONG
 
 
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("sip:+4930123@example.net", "sip:+4930123@example.net:6060;transport=udp"),
+        ("sip:+4930123@example.net;transport=tls", "sip:+4930123@example.net"),
+        ("sip:+49301%323@EXAMPLE.net", "sip:+4930123@example.net;user=phone"),
+        ("sip:[2001:db8::1]", "sip:[2001:DB8:0::1]:5061;transport=tls"),
+    ],
+)
+def test_a_uri_without_what_a_request_is_sent_by_is_the_same_resource(said: str, asked: str) -> None:
+    """Some leave the port and parameters out of what they prove, and are asked again for ever otherwise."""
+    by = server()
+    given = answer(by.challenge(NOW)[0], ALICE, "INVITE", said, "cn")
+    assert verdict(by, given, method="INVITE", uri=asked) is Verdict.GOOD
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("sip:+4930123@example.net", "sip:+1900123@example.net"),
+        ("sip:example.net", "sip:+4930123@example.net"),
+        ("sip:a@example.net", "sip:a@other.example"),
+        ("sip:a@example.net", "sips:a@example.net"),
+        ("sip:+4930123;rn=1@example.net", "sip:+4930123@example.net"),
+        ("tel:+4930123", "tel:+4930123;x"),
+        ("/", "sip:example.net"),
+        ("", "sip:example.net"),
+        ("*", "sip:example.net"),
+    ],
+)
+def test_a_password_that_is_proved_for_another_resource_is_good_for_none(said: str, asked: str) -> None:
+    by = server()
+    given = answer(by.challenge(NOW)[0], ALICE, "INVITE", said, "cn")
+    assert verdict(by, given, method="INVITE", uri=asked) is Verdict.ASTRAY
+
+
 def test_an_unknown_user_with_an_empty_password_is_wrong() -> None:
     by = server()
     given = answer(by.challenge(NOW)[0], replace(ALICE, password=""), "REGISTER", URI, "cn")

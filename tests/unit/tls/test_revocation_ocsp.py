@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -11,8 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from sbc.tls.revocation.finding import Unusable
+from sbc.tls.revocation.issuer import read_issuer
+from sbc.tls.revocation.link import read_link
 from sbc.tls.revocation.ocsp import MAX_ANSWER, Answer, question, read_answer
-from tests.unit.tls.certs import GOOD, NOW, OTHER
+from tests.unit.tls.certs import GOOD, NOW, OTHER, der
 from tests.unit.tls.revoking import HOUR, Delegate, certificate_of, link_of, ocsp_answer, ocsp_answers
 
 PEER = GOOD.issue(dns=["peer.example"])
@@ -151,3 +155,26 @@ def test_a_flipped_bit_anywhere_proves_nothing_else() -> None:
         except Unusable:
             continue
         assert (found.state, found.next_update) == ("revoked", NOW + 24 * HOUR), at
+
+
+def test_an_answer_may_be_signed_with_rsassa_pss(tmp_path: Path) -> None:
+    """As it must be where that is what the CA's key is for (RFC 4055 1.2); made by openssl throughout."""
+    (tmp_path / "issued").write_text("V\t350101000000Z\t\t4D\tunknown\t/CN=peer\n")
+    for line in (
+        "req -x509 -newkey rsa-pss -pkeyopt rsa_keygen_bits:2048 -noenc -keyout ca.key -out ca.pem "
+        "-subj /CN=pss",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout peer.key -out peer.csr "
+        "-subj /CN=peer",
+        "x509 -req -in peer.csr -CA ca.pem -CAkey ca.key -set_serial 77 -out peer.pem",
+        "ocsp -issuer ca.pem -cert peer.pem -no_nonce -reqout question",
+        "ocsp -index issued -CA ca.pem -rsigner ca.pem -rkey ca.key -resp_no_certs -reqin question "
+        "-respout answer -ndays 1",
+    ):
+        subprocess.run(["openssl", *line.split()], cwd=tmp_path, check=True, capture_output=True)
+    issuer, peer = (der((tmp_path / name).read_bytes()) for name in ("ca.pem", "peer.pem"))
+    link, answer = read_link(peer, read_issuer(issuer)), (tmp_path / "answer").read_bytes()
+    now = ocsp.load_der_ocsp_response(answer).produced_at_utc.timestamp()
+    assert read_answer(answer, link, now, lambda _: False).state == "good"
+    altered = answer[:-1] + bytes([answer[-1] ^ 1])
+    with pytest.raises(Unusable, match="is not signed by CN=pss"):
+        read_answer(altered, link, now, lambda _: False)

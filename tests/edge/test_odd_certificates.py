@@ -1,22 +1,26 @@
-"""Certificates whose extensions others take, in real handshakes: who is verified is not refused for them."""
+"""Certificates that others take, in real handshakes: nobody is refused for how his is written."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert, PEM_cert_to_DER_cert
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sbc.config.model import TrustAnchor
 from sbc.demo.pki import Issued, LabAuthority, key_bytes, new_key
 from sbc.tls.material.anchors import load_anchor
+from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link
+from sbc.tls.tlv import elements, sequence, tagged, within
 from tests.edge.tls_lab import Lab
 from tests.edge.tls_pair import Door
 from tests.unit.tls.certs import der
@@ -95,6 +99,48 @@ def test_what_is_asked_of_its_revocation_is_read(tmp_path: Path) -> None:
     issued = certified(authority, [NO_CA, known[0], (FEATURE, feature)])
     link = read_link(der(issued.cert_pem), read_issuer(der_of(authority)))
     assert link.must_staple and link.lists == ("http://lists.example/a",) and not link.is_ca
+
+
+# Common names in strings that may not hold them (RFC 5280 4.1.2.4), as CAs have made them.
+NAMES_OF_OLD = {
+    "PrintableString": b"\x13\x06sip_gw",
+    "PrintableString with a star": b"\x13\x0d*.old.example",
+    "TeletexString in Latin-1": b"\x14\x06M\xfcller",
+}
+
+
+def respelled(authority: LabAuthority, value: bytes) -> Issued:
+    """A good certificate whose common name is written so."""
+    good = certified(authority, [NO_CA], subject="x" * (len(value) - 2))
+    signed, algorithm, _ = elements(within(der(good.cert_pem)))
+    old = b"\x0c" + bytes([len(value) - 2]) + b"x" * (len(value) - 2)
+    assert signed.count(old) == 1 and isinstance(authority.key, ec.EllipticCurvePrivateKey)
+    signed = signed.replace(old, value)
+    signature = authority.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    whole = sequence(signed + algorithm + tagged(0x03, b"\0" + signature))
+    pem = DER_cert_to_PEM_cert(whole).encode()
+    return Issued(pem, pem, good.key_pem)
+
+
+@pytest.mark.parametrize("value", NAMES_OF_OLD.values(), ids=NAMES_OF_OLD)
+def test_a_peer_may_be_called_as_others_let_it(lab: Lab, value: bytes) -> None:
+    lab.trunk("a", {"names": ("localhost",)}, peers=("localhost:5061",))
+    door, issued = Door(lab), respelled(lab.ca, value)
+    assert door.enters(issued) == "a"
+    assert door.event.facts.peer is not None
+    assert door.event.facts.peer.subject.endswith(value[2:].decode("latin-1").replace("*", r"\*")[-5:])
+    assert door.event.facts.peer.thumbprint == thumbprint_of(PEM_cert_to_DER_cert(issued.cert_pem.decode()))
+    assert door.reaches("a", issued) == "a"
+    assert door.enters(respelled(lab.other_ca, value)) is None and door.reason == "unknown-ca"
+
+
+@pytest.mark.parametrize("value", NAMES_OF_OLD.values(), ids=NAMES_OF_OLD)
+def test_of_ours_and_of_those_we_trust_it_is_said(tmp_path: Path, value: bytes) -> None:
+    """Not that it is damaged: copying it again would not help."""
+    (tmp_path / "it.pem").write_bytes(respelled(LabAuthority("it"), value).cert_pem)
+    loaded, problems = load_anchor("it", TrustAnchor(leaf=("it.pem",)), tmp_path, time.time())
+    assert loaded is None
+    assert "spelled" in problems[0].message and "UTF8String" in problems[0].hint
 
 
 def test_a_ca_may_have_it_too(tmp_path: Path) -> None:
