@@ -176,7 +176,7 @@ def parse_ports(text: str) -> tuple[int, int]:
     if found is None:
         raise ValueError(f"{text!r} is not a range of ports: write first-last, such as 20000-29999")
     first, last = int(found[1]), int(found[2])
-    if first < 1 or last > 65535 or last <= first:
+    if first < 1 or last > 65535 or first + first % 2 >= last:  # RTP has the even one, RTCP the next
         raise ValueError(
             f"{text!r} holds no pair of ports: write first-last, from 1024 to 65535, such as 20000-29999"
         )
@@ -200,6 +200,8 @@ def parse_numbers(value: object) -> Numbers:
 
 
 def _with_port(text: str) -> str:
+    if text.isdigit():
+        return f"the host before it, such as 203.0.113.9:{text[:5]}"
     if _HOST(text):
         _named(text)
     if ":" in text and not text.startswith("["):
