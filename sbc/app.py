@@ -119,12 +119,13 @@ class Portcullis:
         )  # fmt: skip
         self.certificates = Certificates(self)
         self.reload.adopters += [self.rotator.progress, self.switches]
+        self.driver.follow(self.store.current)
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
             self._follow_media, self._follow_recordings, self._follow_log, self._follow_trace,
-            self.blocking.apply, self.space.apply, self.alerting.apply,
+            self.blocking.apply, self.space.apply, self.alerting.apply, self.driver.follow,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)

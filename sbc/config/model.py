@@ -31,6 +31,7 @@ from sbc.config.server import Dns, Server
 from sbc.config.trace import Trace
 from sbc.config.values import (
     AccountName,
+    AgentName,
     BodyKind,
     Domain,
     Duration,
@@ -472,7 +473,7 @@ class Settings(Strict):
     revocation: Revocation = Revocation()
     control: str = Field(default=CONTROL, min_length=1)
     state: str = Field(default=STATE, min_length=1)
-    user_agent: str | None = None
+    user_agent: AgentName | None = None
     users: str | None = Field(default=None, min_length=1)
     registrar: RegistrarSettings | None = None
     tables: dict[Name, str] = {}

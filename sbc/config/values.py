@@ -60,6 +60,7 @@ _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:/ ?s)?").fullmatch
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*))):([0-9]{1,5})").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
 _ACCOUNT = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+").fullmatch
+_PRINTABLE = re.compile(r"[!-~](?:[ -~]{0,98}[!-~])?").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?").fullmatch
 _SIZE = re.compile(r"([0-9]{1,15}) ?([KMGTkmgt]?)(?:i?B)?").fullmatch
@@ -175,7 +176,7 @@ def parse_ports(text: str) -> tuple[int, int]:
     if found is None:
         raise ValueError(f"{text!r} is not a range of ports: write first-last, such as 20000-29999")
     first, last = int(found[1]), int(found[2])
-    if first < 1 or last > 65535 or last <= first:
+    if first < 1 or last > 65535 or first + first % 2 >= last:  # RTP has the even one, RTCP the next
         raise ValueError(
             f"{text!r} holds no pair of ports: write first-last, from 1024 to 65535, such as 20000-29999"
         )
@@ -199,6 +200,8 @@ def parse_numbers(value: object) -> Numbers:
 
 
 def _with_port(text: str) -> str:
+    if text.isdigit():
+        return f"the host before it, such as 203.0.113.9:{text[:5]}"
     if _HOST(text):
         _named(text)
     if ":" in text and not text.startswith("["):
@@ -298,6 +301,12 @@ def _account(text: str) -> str:
     return text
 
 
+def _agent(text: str) -> str:
+    if not _PRINTABLE(text):
+        raise ValueError(f"{text!r} cannot be sent as a name: write printable ASCII, such as Portcullis")
+    return text
+
+
 def _suite(text: str) -> str:
     return _one_of(text, SUITES, "an SRTP suite")
 
@@ -359,6 +368,7 @@ SrvDomain = Annotated[str, AfterValidator(_srv)]
 HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
+AgentName = Annotated[str, AfterValidator(_agent)]
 AccountName = Annotated[str, AfterValidator(_account)]
 OfferedCodec = Annotated[str, AfterValidator(_offered)]
 BodyKind = Annotated[str, AfterValidator(_body)]

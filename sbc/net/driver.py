@@ -39,6 +39,7 @@ from sbc.b2bua.commands import (
 from sbc.b2bua.engine import Engine
 from sbc.b2bua.wreck import REASON, Wreck
 from sbc.base import Address, LocalError, PeerError
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.net.handler import Handler
@@ -56,6 +57,7 @@ from sbc.observe.faults import place_of
 from sbc.observe.tap import Tap
 from sbc.policy.suspicion import Kind
 from sbc.registrar.binding import Binding
+from sbc.sip.agent_name import named
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, serialize
 from sbc.sip.parse import ParseError
@@ -152,6 +154,7 @@ class Driver:
         self._kept = kept
         self._doubter = doubter
         self._counted = counted
+        self._agent = ""
         self._ended_media: dict[str, MediaStats] = {}
         self._media_hooks = MediaHooks()
         self._timer = gevent.get_hub().loop.timer(0)
@@ -336,11 +339,17 @@ class Driver:
         self._timer_due = 0.0
         gevent.spawn(self.run, self.engine.tick)
 
+    def follow(self, snapshot: Snapshot) -> None:
+        """Send from now on under the name that the configuration gives us, if any."""
+        self._agent = snapshot.settings.user_agent or ""
+
     # Commands
 
     def _send(self, command: Send) -> list[Command]:
         flow = command.flow
         if flow.alive:
+            if self._agent:
+                named(command.message, self._agent)
             octets = serialize(command.message)
             flow.channel.send(octets)
             if self.tap.followers:

@@ -16,6 +16,7 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import LabAuthority
 from sbc.demo.tls import Refused, connect
+from sbc.sip.message import Message, Request, Response
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc as command
 from tests.peers.asking import ask
@@ -95,6 +96,29 @@ def _is(exchange: Any, method: str, number: int) -> bool:
         and message.method == method
         and message.cseq.number == number
     )
+
+
+def test_requests_and_responses_bear_the_name_that_the_configuration_gives_us(running: Attacked) -> None:
+    settings = running.directory / "sbc.yaml"
+    settings.write_text(settings.read_text() + "user_agent: Our gateway\n")
+    assert reload(running)["changed"]
+    placed = call(running)
+    assert placed.state == "up", placed.reason
+    placed.hang_up()
+    assert placed.wait_over(30)
+    requests = [
+        e.message for e in running.carrier.record if isinstance(e.message, Request) and not e.outgoing
+    ]
+    assert {each.method for each in requests} >= {"INVITE", "ACK", "BYE"}
+    assert [each.method for each in requests if names(each) != ["Our gateway"]] == []
+    answers = [e.message for e in running.office.record if isinstance(e.message, Response) and not e.outgoing]
+    assert {each.status for each in answers} >= {100, 200}
+    assert [each.status for each in answers if names(each) != ["Our gateway"]] == []
+
+
+def names(message: Message) -> list[str]:
+    """Under which names a message was sent."""
+    return list(message.headers.get_all("User-Agent" if isinstance(message, Request) else "Server"))
 
 
 def test_a_removed_trunk_loses_its_connections_at_once(running: Attacked) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbc.base import Address
-from sbc.config.model import Trunk
+from sbc.config.model import Settings, Trunk
 from sbc.config.server import Server
 from sbc.config.values import parse_address, parse_dscp, parse_duration, parse_ports
 
@@ -73,7 +73,7 @@ def test_whatever_is_written_is_read_or_refused(text: str) -> None:
             assert ": " in str(error), "a refusal says what to write instead"
 
 
-@pytest.mark.parametrize(("written", "ports"), [("20000-29999", (20000, 29999)), (" 1 - 2 ", (1, 2))])
+@pytest.mark.parametrize(("written", "ports"), [("20000-29999", (20000, 29999)), (" 2 - 3 ", (2, 3))])
 def test_port_ranges(written: str, ports: tuple[int, int]) -> None:
     assert parse_ports(written) == ports
 
@@ -114,8 +114,21 @@ def test_a_duration_is_at_most_a_century(written: str) -> None:
     assert parse_duration("36500d") == 36500 * 86400
 
 
+def test_a_port_alone_is_told_where_its_host_goes() -> None:
+    with pytest.raises(ValueError, match=r"write the host before it, such as 203\.0\.113\.9:5060"):
+        parse_address("5060")
+
+
+def test_a_range_of_ports_has_an_even_one_and_the_next() -> None:
+    """RFC 3550 11: a range from which no call ever gets media is no range."""
+    assert parse_ports("20000-20001") == (20000, 20001)
+    assert parse_ports("20001-20003") == (20001, 20003)
+    with pytest.raises(ValueError, match="holds no pair of ports"):
+        parse_ports("20001-20002")
+
+
 @pytest.mark.parametrize(
-    "host", ["10.0.0.010", "300.0.0.1", "127.1", "0x7f.1", "10.0.0.1.", "1.2.3.4.5", "a.example.5", "12345"]
+    "host", ["10.0.0.010", "300.0.0.1", "127.1", "0x7f.1", "10.0.0.1.", "1.2.3.4.5", "a.example.5"]
 )
 def test_what_looks_like_an_address_is_one(host: str) -> None:
     """A resolver takes 10.0.0.010 for 10.0.0.8 (octal), and 127.1 for 127.0.0.1."""
@@ -136,3 +149,9 @@ def test_a_name_may_have_digits(host: str) -> None:
 def test_a_name_has_no_empty_part() -> None:
     with pytest.raises(ValueError, match="nothing between two dots"):
         parse_address("a..example:5060")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\r\nX-Evil: 1", "a\x00", "Br\u00fccke", "x" * 101])
+def test_a_name_that_cannot_be_sent_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be sent as a name"):
+        Settings.model_validate({"user_agent": name})
