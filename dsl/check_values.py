@@ -110,7 +110,7 @@ class ValueChecker(Names):
             texts = (option.value,)
         elif isinstance(option, syntax.FactRef):
             texts = self._scope.lists.get(option.name.removeprefix(LIST), ())
-        if isinstance(node, syntax.FactRef) and FACTS[node.name].attribute in USERS:
+        if isinstance(node, syntax.FactRef) and node.name in FACTS and FACTS[node.name].attribute in USERS:
             for text in [each for each in texts if _STARRED(each)][:3]:
                 hint = f'if it is what numbers begin with: starts with "{text.rstrip("*")}"'
                 message = f'the * of "{text}" stands for itself here'
