@@ -148,6 +148,28 @@ def parse_sdp(data: bytes) -> SessionDescription:
     return SessionDescription(lines, media)
 
 
+def seen_from_here(description: SessionDescription, signalling: str) -> SessionDescription:
+    """``description`` of a peer whose signalling is at ``signalling``, '' where that is not known.
+
+    A loopback address is no place on another machine (RFC 1122 3.2.1.3), and here it is ours: what its peers
+    say would go to whatever listens on this machine alone. Telephones name it that take the name of their
+    machine for its address. Their media is at their signalling's until they are heard.
+    """
+    for media in description.media:
+        if media.host is not None and is_ours_alone(media.host, signalling):
+            media.host = signalling
+    return description
+
+
+def is_ours_alone(host: str, signalling: str) -> bool:
+    """Whether what a peer at ``signalling`` means by ``host`` would be this machine, and it is another."""
+    return _is_loopback(host) and bool(signalling) and not _is_loopback(signalling)
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
+
+
 def _media(section: bytes, session: Lines) -> Media:
     fields = section.split(b" ", 2)
     if len(fields) < 3 or not fields[0].isalpha() or not fields[1].isdigit():

@@ -47,14 +47,22 @@ from sbc.media.plans import (
 )
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
-from sbc.media.sdp import Media, Origin, SessionDescription, labels, parse_sdp, rejected, section
+from sbc.media.sdp import (
+    Media,
+    Origin,
+    SessionDescription,
+    labels,
+    parse_sdp,
+    rejected,
+    section,
+    seen_from_here,
+)
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import (
     PROFILES,
     Endpoint,
     Terms,
     lines_to_offer,
-    seen_from_here,
     terms_from_answer,
     terms_from_offer,
 )
@@ -106,7 +114,8 @@ class MediaSession:
             self.rollback()  # what the unanswered offer added is withdrawn by this one
         self._staged = False
         lines = len(description.media)
-        description.media += left_out(self.streams, lines)
+        if lines < len(self.streams):
+            description.media += left_out(self.streams, lines)
         if restart:
             self._restart(other(side), theirs)
         plans = self._plans(side, description, ours, theirs)

@@ -41,7 +41,7 @@ from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg
 from sbc.media.renumbered import Numbers, Renumbered
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
-from sbc.media.sdp import Media, SessionDescription, decimal, unicast
+from sbc.media.sdp import Media, decimal, is_ours_alone, unicast
 from sbc.media.srtp import Protector, Unprotector
 from sbc.media.stats import LegStats
 
@@ -341,27 +341,6 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
     return theirs, ours
 
 
-def seen_from_here(description: SessionDescription, signalling: str) -> SessionDescription:
-    """``description`` of a peer whose signalling is at ``signalling``, '' where that is not known.
-
-    A loopback address is no place on another machine (RFC 1122 3.2.1.3), and here it is ours: what its peers
-    say would go to whatever listens on this machine alone. Telephones name it that take the name of their
-    machine for its address. Their media is at their signalling's until they are heard.
-    """
-    for media in description.media:
-        if media.host is not None and _is_ours_alone(media.host, signalling):
-            media.host = signalling
-    return description
-
-
-def _is_ours_alone(host: str, signalling: str) -> bool:
-    return _is_loopback(host) and bool(signalling) and not _is_loopback(signalling)
-
-
-def _is_loopback(host: str) -> bool:
-    return host.startswith("127.") or host == "::1"
-
-
 def _terms(
     media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
 ) -> Terms:
@@ -390,7 +369,7 @@ def _rtcp_address(value: str, host: str | None, signalling: str) -> Address | No
     try:
         if len(fields) > 3:
             named = unicast(fields[3])
-            if named is None or not _is_ours_alone(named, signalling):
+            if named is None or not is_ours_alone(named, signalling):
                 host = named
         port = decimal(fields[0] if fields else "", 65535, "a=rtcp port")
     except PeerError:
