@@ -54,7 +54,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
 
     Raises ConfigError with every diagnostic of every file, warnings included, in the order of
     the files and lines. Without an error the warnings are in the snapshot. Broken certificate
-    files alone are no reason to refuse, unless no trunk is left: they quarantine the trunks that
+    files alone are no reason to refuse, unless no trunk is left for good: they quarantine the trunks that
     need them, or leave in force what ``former``, the snapshot that runs, has.
     """
     tree = read_tree(directory := Path(directory))
@@ -82,7 +82,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         raise ConfigError(ordered)
     by_name = {each.value.trunk: each.value for each in trunks}
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
-    if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
+    # What is not valid yet will be: a machine may begin with a clock that is behind.
+    if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, set(ordered) - material.early)):
         raise ConfigError(ordered)
     return Snapshot(
         version=_version(tree, material, digests),

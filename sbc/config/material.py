@@ -30,9 +30,17 @@ class Material:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     # When what cannot be used for its dates alone could be, POSIX seconds.
     dated: set[float] = field(default_factory=set)
+    early: set[Diagnostic] = field(default_factory=set)  # of the errors those that pass with time
     # Entries that cannot be used, and entries whose former material stays in force; each with why.
     broken: dict[Entry, Said] = field(default_factory=dict)
     held: dict[Entry, Said] = field(default_factory=dict)
+
+    def date(self, problems: list[Problem], found: list[Diagnostic], now: float) -> None:
+        """Keep the dates on which ``problems`` hang, of which ``found`` is what is shown."""
+        self.dated.update(each.dated for each in problems if each.dated)
+        self.early.update(
+            shown for each, shown in zip(problems, found, strict=True) if each.fatal and each.dated > now
+        )
 
     def note(self, entry: Entry, found: list[Diagnostic], fresh: object, former: object) -> None:
         """Keep what was found wrong with ``entry``, of which ``fresh`` was loaded and ``former`` is kept."""
@@ -67,8 +75,8 @@ def load_material(
             material.lists[name] = (
                 lists if former is None or trusted is not None else former.lists.get(name, ())
             )
-        material.dated.update(each.dated for each in problems if each.dated)
         found = _place(settings, ("trust", name), problems, directory)
+        material.date(problems, found, now)
         material.note(("trust", name), found, trusted, kept)
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
@@ -83,8 +91,8 @@ def load_material(
         held = former_identity(former, name, now) if loaded is None else None
         usable_ones = (loaded or held, staged)
         material.identities.update((each.name, each) for each in usable_ones if each is not None)
-        material.dated.update(each.dated for each in problems if each.dated)
         found = _place(settings, ("identities", name), problems, directory)
+        material.date(problems, found, now)
         material.note(("identities", name), found, loaded, held)
     return material
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from sbc.base import ConfigError
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.demo.pki import LabAuthority
@@ -46,13 +47,19 @@ CLEAR = "trunk: clear\nsources: [192.0.2.2]\nlistener: udp\n"
 class Site:
     """A configuration, and a clock that is moved; nothing of it is changed on disk."""
 
-    def __init__(self, directory: Path, begins: float, ends: float, listed: float) -> None:
-        """Our certificate is valid from ``begins`` to ``ends``, the CA's revocation list from ``listed``."""
+    def __init__(
+        self, directory: Path, begins: float, ends: float, listed: float, clear: bool = True
+    ) -> None:
+        """Our certificate is valid from ``begins`` to ``ends``, the CA's revocation list from ``listed``.
+
+        Beside the trunk that needs them there is one in the ``clear``.
+        """
         for name in ("trunks.d", "routes.d"):
             (directory / name).mkdir()
         (directory / "sbc.yaml").write_text(SETTINGS)
         (directory / "trunks.d/secured.yaml").write_text(SECURED)
-        (directory / "trunks.d/clear.yaml").write_text(CLEAR)
+        if clear:
+            (directory / "trunks.d/clear.yaml").write_text(CLEAR)
         rules = "rules:\n  - name: all\n    when: true\n    then: reject 404\n"
         (directory / "routes.d/10.yaml").write_text(rules)
         ours = LabAuthority("ours").issue(dns=["sbc.example"], not_before=begins, not_after=ends)
@@ -94,6 +101,17 @@ def test_what_was_over_by_a_clock_that_was_ahead_is_used_when_it_is_put_back(tmp
     site = Site(tmp_path, NOW - 366 * DAY, NOW - DAY, NOW - 366 * DAY)
     assert not site.at(365)
     assert site.at(-2)
+
+
+def test_with_a_clock_that_is_behind_all_starts_and_serves_once_it_is_set(tmp_path: Path) -> None:
+    """Also where every trunk needs what is not valid yet; with what has expired nothing starts."""
+    (tmp_path / "later").mkdir()
+    site = Site(tmp_path / "later", NOW + 20 * DAY, NOW + 300 * DAY, NOW + 20 * DAY, clear=False)
+    assert list(site.store.current.quarantined) == ["secured"]
+    assert site.at(21)
+    (tmp_path / "over").mkdir()
+    with pytest.raises(ConfigError, match="expired on"):
+        Site(tmp_path / "over", NOW - 20 * DAY, NOW - DAY, NOW - DAY, clear=False)
 
 
 def test_nothing_is_read_again_while_no_date_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,13 @@ def test_an_address_that_the_machine_has_no_more_is_told_to_nobody(
     lab.clock.monotonic = lambda: later
     flow = lab.dialer.connect(called, snapshot)
     assert (former.local.host, flow.local.host) == (OURS, OTHER)
+
+    def out_of_descriptors(peer: object) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("sbc.net.transport.udp.own_address", out_of_descriptors)
+    later += 3600.0
+    assert lab.dialer.connect(called, snapshot) is flow, "what is known will do"
 
 
 def test_a_move_to_another_listener_changes_no_address(lab: Lab, peer: socket.socket) -> None:

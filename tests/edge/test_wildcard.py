@@ -38,7 +38,7 @@ def test_a_udp_flow_has_the_address_that_the_peer_is_reached_from(
         literal = f"[{peer}]" if ":" in peer else peer
         trunk = lab.trunk("acme", listener="edge", sources=(peer,), peers=(f"{literal}:{port}",))
         lab.start()
-        client.sendto(OPTIONS, (peer, lab.address("edge")[1]))
+        client.sendto(OPTIONS, (shown, lab.address("edge")[1]))
         answer, source = client.recvfrom(2000)
         assert answer == OK
         arrived, _ = lab.recorder.messages[0]

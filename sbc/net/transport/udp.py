@@ -233,7 +233,12 @@ class UdpListener:
 
     def _leaves_from(self, flow: Flow) -> bool:
         """Whether what we begin leaves from the address that ``flow`` tells its peer."""
-        return not self._anywhere or own_address(flow.channel.peer) == flow.local.host
+        if not self._anywhere:
+            return True
+        try:
+            return own_address(flow.channel.peer) == flow.local.host
+        except OSError:  # no descriptor is left to ask with, or there is no way now: nothing better is known
+            return True
 
     def _leaving(self, host: str) -> Ancillary:
         return leaving(host, self._six) if self._anywhere else []
