@@ -111,11 +111,7 @@ class ValueChecker(Names):
             texts = (option.value,)
         elif isinstance(option, syntax.FactRef):
             texts = self._scope.lists.get(option.name.removeprefix(LIST), ())
-<<<<<<< HEAD
         if is_user(node):
-=======
-        if isinstance(node, syntax.FactRef) and node.name in FACTS and FACTS[node.name].attribute in USERS:
->>>>>>> b170633431e1b4994f2e831457e96c7be1b1797b
             for text in [each for each in texts if _STARRED(each)][:3]:
                 hint = f'if it is what numbers begin with: starts with "{text.rstrip("*")}"'
                 message = f'the * of "{text}" stands for itself here'
