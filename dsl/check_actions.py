@@ -171,7 +171,9 @@ class ActionChecker(Checker):
             self.report(value, f'no URI of a call is written with "{value.value}"', hint)
         elif isinstance(value, syntax.Text):
             can_be = {"user": no_user, "host": no_host}.get(part.name.rpartition(".")[2])
-            self.refuse(value, can_be(value.value) if can_be is not None else None)
+            refused = can_be(value.value) if can_be is not None else None
+            if refused is not None:
+                self.problems.append(Problem(value.start, *refused, "warning"))
 
     def _param(self, action: syntax.SetParamAction) -> None:
         if action.whose not in SIDES:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
+from dsl.compile import is_user
 from dsl.facts import FACTS, USERS, Fact
 from dsl.names import Names, suggest
 from dsl.never import never_matches
@@ -110,7 +111,7 @@ class ValueChecker(Names):
             texts = (option.value,)
         elif isinstance(option, syntax.FactRef):
             texts = self._scope.lists.get(option.name.removeprefix(LIST), ())
-        if isinstance(node, syntax.FactRef) and node.name in FACTS and FACTS[node.name].attribute in USERS:
+        if is_user(node):
             for text in [each for each in texts if _STARRED(each)][:3]:
                 hint = f'if it is what numbers begin with: starts with "{text.rstrip("*")}"'
                 message = f'the * of "{text}" stands for itself here'
