@@ -24,7 +24,7 @@ _NOT_OF_USERS = re.compile(r'[<>"@]').search
 _STARRED = re.compile(r"\+?[0-9][0-9 ().-]*\*+").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9._-]+").fullmatch
 # RE2 lets a place be repeated, as in /^+49/: that is any 49 at the beginning, and never +49.
-_ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
+_ESCAPES_AND_CLASSES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?")
 _REPEATED = re.compile(r"[\^$]([*+])").search
 _NO_ARGUMENT = re.compile(r"no argument for repetition operator: ([*+?])").match
 

@@ -32,7 +32,7 @@ from dsl.source import Source, places, text_of
 from dsl.unasked import report_unasked
 
 # A comment, behind what may have a # in it; a network goes first, for its / begins no pattern.
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[0-9A-Fa-f.:]+/[0-9]|/(?:\\.|[^/\\])+/|(#.*)')
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"?|(?<![0-9A-Fa-f.:])[0-9A-Fa-f.:]++/[0-9]|/(?:\\.|[^/\\])+/?|(#.*)')
 _RULE_KEYS = ("name", "when", "then")
 _FILE_KEYS = ("rules", "tests", "lists", "groups", "zone")
 

@@ -160,7 +160,7 @@ _SLIPS = {
 }
 _LOWER = ("and", "or", "not", "in", "matches", "true", "false", "starts", "ends", "with", "has")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
-_ROUTED = re.compile(r'\s*(?:.*;)?\s*route\s+(?:"[^"]*"|group\.\w+|registered)\s*')
+_ROUTED = re.compile(r'[ \t]*+route[ \t]++(?:"[^"]*+"|group\.\w++|registered)[ \t]*+').fullmatch
 _DOTTED = re.compile(r"\d+(\.\d+)+").match
 
 
@@ -239,10 +239,10 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
 
 def _hop_slip(before: str, found: str) -> str:
     """What to write instead of a comma behind a target, or of an `on` that no `then` stands before."""
-    line = before.rpartition("\n")[2]
-    if found == "," and _ROUTED.fullmatch(line):
+    action = before.rpartition("\n")[2].rpartition(";")[2]
+    if found == "," and _ROUTED(action):
         return 'the next target stands behind then: route "a" then "b"'
-    if found == "on" and _ROUTED.fullmatch(line):
+    if found == "on" and _ROUTED(action):
         return 'on stands behind the target that comes next: route "a" then "b" on 503'
     return ""
 

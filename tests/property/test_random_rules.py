@@ -166,7 +166,11 @@ class Author:
             "asserted.user",
             "asserted.display",
         )
-        value = self.pick('"phone"', 'lower(header("X-A"))') if part.endswith("type") else self.text()
+        value = self.text()
+        if part.endswith("type"):
+            value = self.pick('"phone"', 'lower(header("X-A"))')
+        elif part.endswith("host") and value.startswith('"'):
+            value = f'"{self.pick(*HOSTS)}"'  # another text is refused, as far as it is known beforehand
         return self.pick(
             f'set to.param("x") = {self.text()}',
             f"set {part} = {value}", f"set {part} = {value}", f'set header "X-A" = {self.text()}',
