@@ -218,6 +218,7 @@ def test_a_notice_that_nobody_can_read_is_put_aside(watching: Any, mail: MailSer
     until(lambda: mail.mails)
 
 
+@pytest.mark.slow
 def test_a_sink_that_hangs_holds_up_neither_the_others_nor_the_end(
     watching: Any, mail: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +242,7 @@ def test_a_sink_that_hangs_holds_up_neither_the_others_nor_the_end(
     assert failed["sink"] == "silent" and SECRET not in str(failed)
 
 
+@pytest.mark.slow
 def test_what_waits_goes_to_another_address_when_the_file_has_one(watching: Any, mail: MailServer) -> None:
     dead = free_port()
     url = "mailtos://u:{}@127.0.0.1:{}?from=sbc@lab.example&to=noc@lab.example"

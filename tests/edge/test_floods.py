@@ -128,6 +128,7 @@ def test_octet_by_octet_is_no_way_around_it(lab: Lab) -> None:
             left -= 1
 
 
+@pytest.mark.slow
 def test_a_connection_that_waits_is_closed_all_the_same(lab: Lab, tmp_path: Path) -> None:
     with flooding(lab, tmp_path):
         lab.recorder.opened[0].channel.close("enough")
@@ -146,6 +147,7 @@ def datagrams(lab: Lab, source: str) -> Any:
     return sock
 
 
+@pytest.mark.slow
 def test_datagrams_over_the_allowance_are_dropped_unread_and_counted(lab: Lab) -> None:
     lab.recorder.answer = OK
     stats = lab.listeners.tally.of("udp", "inbound")

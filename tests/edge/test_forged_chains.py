@@ -84,6 +84,7 @@ def test_what_is_above_is_verified_once_for_all_trunks_under_one_root(
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_of_many_roots_with_one_name_a_few_are_tried(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     middle, door = crowd(lab, named=True)
     for number in range(40):

@@ -322,6 +322,7 @@ def test_a_service_is_believed_by_its_certificate(
         assert there.connections == 1 and "Authorization: Bearer t0k3n" in there.heads[0]
 
 
+@pytest.mark.slow
 def test_another_ca_another_name_and_no_public_ca_are_refused(
     desk: Desk, authority: LabAuthority, tmp_path: Path
 ) -> None:

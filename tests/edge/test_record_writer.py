@@ -68,6 +68,7 @@ def test_a_record_is_with_the_kernel_when_it_is_taken(tmp_path: Path) -> None:
     assert writer.view().waiting == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_slow_holds_nobody_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every write takes too long: after the first one, threads wait for that disk, for a time that grows."""
     monkeypatch.setattr(prompt, "LONG", 0.0)

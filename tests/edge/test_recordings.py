@@ -182,6 +182,7 @@ def test_a_call_without_the_rule_is_in_no_file(lab: Lab, phones: tuple[Phone, Ph
     assert not (lab.directory / "recordings").exists()
 
 
+@pytest.mark.slow
 def test_the_directory_is_made_when_it_is_needed_whoever_has_looked_for_it_before(
     lab: Lab, phones: tuple[Phone, Phone]
 ) -> None:

@@ -92,6 +92,7 @@ def started(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
+@pytest.mark.slow
 def test_a_call_outlasts_the_renewal_of_its_peers_ca(started: Lab) -> None:
     """A trust anchor is a name and a key (RFC 5280 6.1.1 d), and these do not change with the certificate."""
     lab = started
@@ -103,6 +104,7 @@ def test_a_call_outlasts_the_renewal_of_its_peers_ca(started: Lab) -> None:
         assert ending(lab, flow) == "its CA is trusted by another certificate now", "it is verified anew soon"
 
 
+@pytest.mark.slow
 def test_a_call_outlasts_the_exchange_of_an_intermediate_for_its_root(started: Lab) -> None:
     lab, middle = started, LabAuthority("middle", issuer=started.ca)
     lab.anchor("good", middle)
@@ -114,6 +116,7 @@ def test_a_call_outlasts_the_exchange_of_an_intermediate_for_its_root(started: L
         assert ending(lab, flow) == "its CA is trusted by another certificate now"
 
 
+@pytest.mark.slow
 def test_another_ca_of_the_same_name_is_another(started: Lab) -> None:
     lab = started
     with connected(lab, lab.ca.issue(dns=["peer.example"])) as flow:

@@ -137,6 +137,7 @@ def test_a_reader_that_takes_nothing_is_ended(traced: Traced, monkeypatch: pytes
         assert "took nothing" in str(until(lambda: traced.said)[0]["reason"])
 
 
+@pytest.mark.slow
 def test_a_hundred_readers_are_not_let_in_and_those_that_are_hear_all(traced: Traced) -> None:
     refused = 0
     with ExitStack() as stack:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from textwrap import dedent
 
+import pytest
+
 from dsl.decision import SetPart
 from sbc.b2bua.replay import replay
 from sbc.config.hooks import load_hooks
@@ -168,6 +170,7 @@ def test_the_record_has_what_was_answered_and_replay_decides_alike() -> None:
         assert (told.calls, dict(told.changes), told.unreadable) == (1, {}, []), record
 
 
+@pytest.mark.slow
 def test_a_call_that_asked_leaves_nothing() -> None:
     s = stage()
 

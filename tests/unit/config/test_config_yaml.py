@@ -97,6 +97,7 @@ class TestRefused:
     def test_an_anchor_may_be_used_again(self) -> None:
         assert Document("x.yaml", "a: &x [1]\nb: *x\n").data == {"a": [1], "b": [1]}
 
+    @pytest.mark.slow
     def test_aliases_of_aliases_are_bounded(self) -> None:
         lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)]
         document = Document("x.yaml", "\n".join(lines))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from sbc.base import Address
 from sbc.flow import Flow, PeerIdentity, TlsFacts
 from sbc.media.quality import Quality
@@ -70,6 +72,7 @@ def literals() -> Iterator[tuple[str, str]]:
                     yield "tag", node.value
 
 
+@pytest.mark.slow
 def test_every_event_of_the_journal_is_there() -> None:
     found = set(literals())
     events = {value for kind, value in found if kind == "event"} | set(EVENTS)

@@ -72,6 +72,7 @@ def test_every_part_of_an_action_has_its_place() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["not " * 2_000, "f(" * 3_000, "(true or " * 500])
 def test_what_is_nested_too_deep_is_refused(text: str) -> None:
     condition, (problem,) = parse_condition(text + "true" + ")" * text.count("("))

@@ -40,6 +40,7 @@ def ears() -> int:
     return sum(isinstance(each, Ear) for each in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_offers_that_are_refused_leave_nothing_with_who_hears_the_call() -> None:
     """A call lasts for hours, and each re-INVITE may offer sixteen streams that never come to be."""
     call, _ = session()

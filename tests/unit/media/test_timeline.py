@@ -62,6 +62,7 @@ def test_a_sender_who_sets_every_marker_is_not_torn_apart_by_jitter() -> None:
     assert places(*heard) == [each * PIECE for each in range(6)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

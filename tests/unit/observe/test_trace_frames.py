@@ -46,6 +46,7 @@ def test_a_message_arrives_as_it_was_with_its_path_told_once() -> None:
         assert (seen.path.local, seen.path.remote, seen.path.tls) == (WAY.local, WAY.remote, TLS)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300), st.text(max_size=50), st.text(max_size=50))
 def test_whatever_a_peer_writes_comes_out_as_one_message_and_one_remark(
     octets: bytes, call_id: str, text: str

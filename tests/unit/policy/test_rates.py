@@ -119,6 +119,7 @@ class TestStrangers:
         assert all(limits.strange("10.0.0.1", 1.0, 0.0) is None for _ in range(100))
 
 
+@pytest.mark.slow
 def test_no_flood_of_addresses_makes_it_keep_more_or_forgets_a_trunk() -> None:
     limits, of = RateLimits(), rated({"invite": 5.0}, {"invite": 5.0})
     assert passed(limits, of, 9, 0.0) == 5

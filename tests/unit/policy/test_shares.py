@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ def test_a_trunk_with_any_number_of_addresses_leaves_as_much_as_it_has() -> None
     assert "office" in said and "handshakes_in_flight" in said
 
 
+@pytest.mark.slow
 @given(st.integers(1, 12), st.integers(30, 60))
 def test_trunks_that_flood_end_at_the_same_share_and_one_is_left_to_others(floods: int, rounds: int) -> None:
     """They begin one after the other; what times out goes to whoever has less."""
