@@ -167,14 +167,13 @@ class Checker(ValueChecker):
             if node.name.startswith(kind):
                 self.report(node, f"{node.name} cannot stand here", usage)
                 return None
-        other = _ELSEWHERE.get(node.name.lower(), "")
-        hint = (
-            f"it is called {other}"
-            if other
-            else suggest(node.name, FACTS) or f'text is written in quotes: "{node.name}"'
-        )
-        if (day := node.name.lower()[:3]) in DAYS and node.name.lower() in (day, *_DAY_NAMES):
+        name = node.name.lower()
+        if (day := name[:3]) in DAYS and name in (day, *_DAY_NAMES):
             hint = f"days are {', '.join(DAYS)}: write {day}"
+        elif name in _ELSEWHERE:
+            hint = f"it is called {_ELSEWHERE[name]}"
+        else:
+            hint = suggest(node.name, FACTS) or f'text is written in quotes: "{node.name}"'
         self.report(node, f"there is no fact {node.name!r}", hint)
         return None
 

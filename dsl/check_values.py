@@ -79,8 +79,10 @@ class ValueChecker(Names):
             elif isinstance(value, syntax.FactRef):
                 self._members(node.name, fact, value)
             for each in (value.low, value.high) if isinstance(value, syntax.Span) else (value,):
-                if isinstance(each, syntax.Number) and fact.span and not _within(each.value, *fact.span):
-                    self.report(each, f"{node.name} is never {each.written}", fact.doc)
+                if isinstance(each, syntax.Number) and fact.span is not None:
+                    least, greatest = fact.span
+                    if not least <= each.value <= greatest:
+                        self.report(each, f"{node.name} is never {each.written}", fact.doc)
 
     def _members(self, name: str, fact: Fact, option: syntax.FactRef) -> None:
         texts = self._scope.lists.get(option.name.removeprefix(LIST), ())
@@ -186,10 +188,6 @@ def no_host(text: str) -> tuple[str, str] | None:
     if bare.startswith("*."):
         return 'no host has "*" in it', f'a domain is asked with its end: ends with "{bare[1:]}"'
     return f'no host is "{text}"', "letters, digits, dots and hyphens, or an address"
-
-
-def _within(value: float, low: int, high: int) -> bool:
-    return low <= value <= high
 
 
 def _is_address(text: str) -> bool:

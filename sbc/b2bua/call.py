@@ -171,13 +171,14 @@ class Call:
         self.agreed: dict[Side, tuple[bytes, bytes]] = {}
         self.before: dict[Side, tuple[bytes, bytes]] | None = None  # what was agreed when the last offer came
         self.offered: tuple[bytes, bytes] = b"", b""
+        self.offers = 0  # so many were made: an earlier one than the last is open no more
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
         self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
-        self.held = self.offers = 0  # so many of these count whatever becomes of a hop; made so far
+        self.held = 0  # so many of these count to the end, whatever becomes of a hop
         self.redirected: tuple[str, str] = "", ""  # for whom it was before a redirect, and whose that was
         self.refers: Refers = ()  # those that crossed it
         # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.

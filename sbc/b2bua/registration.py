@@ -155,7 +155,7 @@ class Registration:
         """Whether what is registered is the same by a trunk, and by its listener, as they are now."""
         former, then = self.terms, self.trunk
         return (
-            self._shown in (None, _shown(self._desk, trunk))
+            self._shown in (None, _advertised(self._desk, trunk))
             and (former.user, former.domain, former.bulk) == (terms.user, terms.domain, terms.bulk)
             and (then.listener, then.scheme, then.domain) == (trunk.listener, trunk.scheme, trunk.domain)
             and (terms.domain is not None or then.peers[:1] == trunk.peers[:1])
@@ -269,7 +269,7 @@ class Registration:
     def _start(self, flow: Flow, peer: Address, at: float, out: list[Command]) -> None:
         trunk, terms = self.trunk, self.terms
         listener = self._desk.store.current.settings.listeners[trunk.listener]
-        self._shown = _shown(self._desk, trunk)
+        self._shown = _advertised(self._desk, trunk)
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms, self._outbound)
         self.generation = self._desk.store.current.trust_generations[trunk.trunk]
@@ -437,6 +437,6 @@ class Registration:
         return longest * (0.5 + self._desk.ids.key(1)[0] / 510)
 
 
-def _shown(desk: Desk, trunk: Trunk) -> Address:
+def _advertised(desk: Desk, trunk: Trunk) -> Address:
     listener = desk.store.current.settings.listeners[trunk.listener]
     return listener.advertise or listener.bind
